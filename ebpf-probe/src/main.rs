@@ -1,0 +1,2 @@
+//! kaos-probe.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Reads executables and libraries, values in and values out.

@@ -1,0 +1,9 @@
+//! `cargo xtask build`.
+
+/// Options of `build`.
+#[derive(clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(Args {}: &Args) -> anyhow::Result<()> {
+    anyhow::bail!("not there yet")
+}

@@ -1,0 +1,46 @@
+//! Every chore of this repository as a command: `cargo xtask --help`.
+
+mod bench;
+mod build;
+mod demo;
+mod peers;
+mod setup;
+mod test;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+
+/// The chores of kaos-telemetry.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Install what the other chores need; says what it installs, asks nothing, may be repeated.
+    Setup(setup::Args),
+    /// Build the kernel programs and the probe.
+    Build(build::Args),
+    /// Show the main job: a real agent system, traced.
+    Demo(demo::Args),
+    /// Run every test.
+    Test(test::Args),
+    /// Measure every performance claim.
+    Bench(bench::Args),
+    /// Check the rules of the house that no other tool checks.
+    Tidy(tidy::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().chore {
+        Chore::Setup(args) => setup::run(&args),
+        Chore::Build(args) => build::run(&args),
+        Chore::Demo(args) => demo::run(&args),
+        Chore::Test(args) => test::run(&args),
+        Chore::Bench(args) => bench::run(&args),
+        Chore::Tidy(args) => tidy::run(&args),
+    }
+}

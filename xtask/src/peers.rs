@@ -1,0 +1,1 @@
+//! The real servers, agents and clients that demo and tests run against.

@@ -1,0 +1,9 @@
+//! `cargo xtask setup`.
+
+/// Options of `setup`.
+#[derive(clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(Args {}: &Args) -> anyhow::Result<()> {
+    anyhow::bail!("not there yet")
+}
