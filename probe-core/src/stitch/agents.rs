@@ -12,6 +12,14 @@ pub(super) struct Agent {
     pub(super) name: Option<String>,
 }
 
+impl Agent {
+    fn of(card: &Card) -> Self {
+        Self {
+            name: card.name.clone(),
+        }
+    }
+}
+
 impl Stitcher {
     /// Remembers an agent card that was served or fetched with success.
     pub(super) fn learn_card(&mut self, call: &Call) {
@@ -44,41 +52,41 @@ impl Stitcher {
     /// process, or fetched by the client's process from the same host and port, each under the
     /// same path (a gateway serves models and agents under one host).
     pub(super) fn agent_of(&self, call: &Call) -> Option<Agent> {
-        let path = match &call.kind {
-            CallKind::Inference(i) if i.operation == Operation::Chat => Some(&call.http.path),
-            CallKind::Agent(_) => None,
+        let under: fn(&str, &str) -> bool = match &call.kind {
+            CallKind::Inference(i) if i.operation == Operation::Chat => is_chat_under,
+            CallKind::Agent(_) => is_under,
             _ => return None,
         };
+        let fits = |card: &&Card| under(&call.http.path, &card.prefix);
         let server = match call.role {
             Role::Server => Some(call.process),
             Role::Client => self.peer_process(call.key.conn),
         };
-        if let Some(agent) = server.and_then(|p| self.agent_process(p, path.map(String::as_str))) {
+        if let Some(agent) = server.and_then(|p| self.agent_process(p, fits)) {
             return Some(agent);
         }
         if call.role == Role::Server {
             return None;
         }
         let places = self.places(call);
-        let fetched = self.processes.cards(call.process).iter().find(|card| {
-            card.server.as_ref().is_some_and(|s| places.contains(s))
-                && path.is_none_or(|p| is_chat_under(p, &card.prefix))
-        })?;
-        Some(Agent {
-            name: fetched.name.clone(),
-        })
+        let there = |card: &&Card| card.server.as_ref().is_some_and(|s| places.contains(s));
+        let cards = self.processes.cards(call.process).iter();
+        cards
+            .filter(there)
+            .filter(fits)
+            .max_by_key(|card| card.prefix.len())
+            .map(Agent::of)
     }
 
-    fn agent_process(&self, id: ProcessId, path: Option<&str>) -> Option<Agent> {
+    fn agent_process(&self, id: ProcessId, fits: impl Fn(&&Card) -> bool) -> Option<Agent> {
         if let Some(name) = self.processes.facts(id).and_then(|f| f.agent_name.clone()) {
             return Some(Agent { name: Some(name) });
         }
-        let served = self.processes.cards(id).iter().find(|card| {
-            card.server.is_none() && path.is_none_or(|p| is_chat_under(p, &card.prefix))
-        })?;
-        Some(Agent {
-            name: served.name.clone(),
-        })
+        let cards = self.processes.cards(id).iter();
+        let own = cards.filter(|card| card.server.is_none());
+        own.filter(fits)
+            .max_by_key(|card| card.prefix.len())
+            .map(Agent::of)
     }
 
     fn peer_process(&self, conn: ConnId) -> Option<ProcessId> {
@@ -104,6 +112,12 @@ impl Stitcher {
         }
         places
     }
+}
+
+/// True for a path that begins with `prefix`, whole segments of it.
+fn is_under(path: &str, prefix: &str) -> bool {
+    let rest = path.strip_prefix(prefix);
+    rest.is_some_and(|r| r.is_empty() || r.starts_with('/'))
 }
 
 /// What stands before `/.well-known/` in the path of a card.

@@ -7,6 +7,9 @@ use crate::ids::{Nanos, ProcessId, Role};
 use crate::stitch::Stitcher;
 use crate::trace_context::{SpanId, TraceContext};
 
+/// A connection has one call under way, or a few with pipelining and batches.
+const MAX_CALLS_PER_CONNECTION: usize = 1024;
+
 /// What inner calls a server's call was seen to make: it forwards these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Forwards {
@@ -33,6 +36,15 @@ impl Forwards {
     }
 }
 
+/// What a server's end that has left tells its client's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Far {
+    /// What it forwarded.
+    pub(super) forwards: Forwards,
+    /// Its usage was lost with bytes that were not captured: the client's span counts instead.
+    pub(super) defers: bool,
+}
+
 /// A call from its first byte until its span leaves.
 #[derive(Debug)]
 pub(super) struct Live {
@@ -49,8 +61,8 @@ pub(super) struct Live {
     pub(super) settled: Option<Lineage>,
     /// What a client's span is made of when its call never ends.
     pub(super) stub: Option<Box<Stub>>,
-    /// The server's end of a client's call left before: whether it forwarded the call.
-    pub(super) far: Option<Forwards>,
+    /// The server's end of a client's call left before.
+    pub(super) far: Option<Far>,
     /// The client's end of a server's call left before: its span and place.
     pub(super) client: Option<(SpanId, Lineage)>,
     /// What a server's process was seen to forward meanwhile.
@@ -59,8 +71,10 @@ pub(super) struct Live {
     pub(super) call: Option<Box<Call>>,
     /// When it leaves at the latest.
     pub(super) deadline: Nanos,
-    /// It is waiting, and was counted as such.
+    /// It has ended and waits; a timer will let it go.
     pub(super) held: bool,
+    /// It should have ended; a timer will take it away.
+    pub(super) doubted: bool,
 }
 
 impl Live {
@@ -84,7 +98,12 @@ impl Stitcher {
         if self.calls.contains_key(&key) {
             return true;
         }
-        if self.calls.len() >= self.config.max_calls || !self.processes.begin(process, role, key) {
+        let crowded = self
+            .connections
+            .get(key.conn)
+            .is_some_and(|c| c.calls.len() >= MAX_CALLS_PER_CONNECTION);
+        let full = crowded || self.calls.len() >= self.config.max_calls;
+        if full || !self.processes.begin(process, role, key) {
             self.counters.calls_refused += 1;
             return false;
         }
@@ -108,6 +127,7 @@ impl Stitcher {
                 call: None,
                 deadline: Nanos::MAX,
                 held: false,
+                doubted: false,
             },
         );
         true

@@ -259,3 +259,32 @@ impl Connections {
             && (peer.is_loopback() || self.local.contains_key(&peer))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_come_and_go_leave_nothing() {
+        let mut connections = Connections::new(8);
+        for n in 0..10_000_u64 {
+            let port = u16::try_from(n % 50_000 + 1).expect("a port");
+            let info = ConnInfo {
+                id: ConnId(n),
+                process: ProcessId { tgid: 1, start: 1 },
+                transport: Transport::Plain,
+                endpoints: Some(Endpoints {
+                    local: SocketAddr::from(([10, 0, 0, 1], port)),
+                    peer: SocketAddr::from(([10, 0, 0, 2], 80)),
+                    netns: 1,
+                }),
+                late: false,
+            };
+            assert_eq!(connections.open(&info), None);
+            connections.remove(ConnId(n));
+        }
+        assert_eq!(connections.len(), 0);
+        assert!(connections.order.len() < 100);
+        assert!(connections.by_address.is_empty() && connections.local.is_empty());
+    }
+}

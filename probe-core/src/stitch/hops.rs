@@ -5,29 +5,56 @@
 //! client's. So no span has to wait for those further out, which end later.
 
 use super::Stitcher;
-use super::calls::Live;
+use super::calls::{Far, Live};
 use super::render::Hop;
-use crate::call::{Call, CallKey, CallKind, Inference};
+use crate::call::{Call, CallKey, CallKind, Inference, Usage};
 use crate::ids::{ProcessId, Role};
+use crate::message::End;
 
 impl Stitcher {
     /// What a model call's far end is, and whether sums take the call's span.
-    pub(super) fn hop(&self, live: &Live, inference: &Inference, is_agent: bool) -> (Hop, bool) {
+    pub(super) fn hop(
+        &self,
+        live: &Live,
+        call: &Call,
+        inference: &Inference,
+        is_agent: bool,
+    ) -> (Hop, bool) {
         if is_agent {
             return (Hop::Agent, false);
         }
-        let (forwards, seen_nearer) = match live.role {
-            Role::Server => (Some(live.forwards), false),
-            Role::Client => {
-                let server = live.peer.and_then(|p| self.calls.get(&p));
-                let far = live.far.or(server.map(|s| s.forwards));
-                (far, far.is_some())
-            }
+        let server = match live.role {
+            Role::Server => Some(self.far(live, call, inference)),
+            Role::Client => live.far.or_else(|| {
+                let server = live.peer.and_then(|p| self.calls.get(&p))?;
+                Some(Far {
+                    forwards: server.forwards,
+                    defers: false,
+                })
+            }),
         };
-        if forwards.is_some_and(|f| f.covers(inference)) {
+        if server.is_some_and(|s| s.forwards.covers(inference)) {
             return (Hop::Proxy, false);
         }
-        (Hop::Origin, !seen_nearer && !inference.no_inference)
+        let counts = match live.role {
+            Role::Server => server.is_none_or(|s| !s.defers),
+            Role::Client => server.is_none_or(|s| s.defers),
+        };
+        (Hop::Origin, counts && !inference.no_inference)
+    }
+
+    /// What a server's end tells its client's. It leaves the count to the client's span where its
+    /// own capture lost the usage; that span must still be to come.
+    pub(super) fn far(&self, live: &Live, call: &Call, inference: &Inference) -> Far {
+        let damaged = call.capture.missed_bytes > 0
+            || call.capture.undecodable
+            || call.capture.limited
+            || call.ended == End::Lost;
+        let to_come = live.peer.is_some_and(|p| self.calls.contains_key(&p));
+        Far {
+            forwards: live.forwards,
+            defers: damaged && to_come && inference.usage == Usage::default(),
+        }
     }
 
     /// A client's model call ended: the server's calls that its process had open when it began

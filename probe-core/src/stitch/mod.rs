@@ -109,6 +109,8 @@ pub struct Stitcher {
     /// Calls whose readiness may have changed.
     wake: VecDeque<CallKey>,
     timers: Timers,
+    /// Spans that left to make room, until the caller takes spans again.
+    evicted: Vec<Span>,
     counters: Counters,
 }
 
@@ -123,6 +125,7 @@ impl Stitcher {
             calls: HashMap::new(),
             wake: VecDeque::new(),
             timers: Timers::default(),
+            evicted: Vec::new(),
             counters: Counters::default(),
             config,
         }
@@ -148,7 +151,9 @@ impl Stitcher {
     pub fn connection_opened(&mut self, info: &ConnInfo) {
         if let Some(oldest) = self.connections.open(info) {
             self.counters.connections_evicted += 1;
-            self.timers.add(0, Timer::Forget(oldest));
+            let mut evicted = std::mem::take(&mut self.evicted);
+            self.forget(oldest, &mut evicted);
+            self.evicted = evicted;
         }
     }
 
@@ -182,8 +187,11 @@ impl Stitcher {
     }
 
     /// The head of a recognised call was seen.
+    ///
+    /// Of a connection that is not known (any more) nothing would ever take the call away again,
+    /// so it is only heard of when it has ended.
     pub fn started(&mut self, started: &Started) {
-        if self.begin(started) {
+        if self.connections.get(started.key.conn).is_some() && self.begin(started) {
             self.try_join(started.key);
         }
     }
@@ -273,6 +281,25 @@ impl Stitcher {
         self.try_join(key);
         self.wake.push_back(key);
         self.wake_peers_of(key);
+        self.doubt_earlier(key, now);
+    }
+
+    /// Answers come in the order of the requests (HTTP/1), so what began earlier on the
+    /// connection has ended too: if it is not finished soon, it was no call.
+    fn doubt_earlier(&mut self, key: CallKey, now: Nanos) {
+        let Some(conn) = self.connections.get(key.conn) else {
+            return;
+        };
+        let at = now.saturating_add(self.config.linger);
+        for earlier in conn.calls.iter().filter(|k| k.exchange < key.exchange) {
+            if let Some(live) = self.calls.get_mut(earlier)
+                && live.call.is_none()
+                && !live.doubted
+            {
+                live.doubted = true;
+                self.timers.add(at, Timer::Abandon(*earlier));
+            }
+        }
     }
 }
 

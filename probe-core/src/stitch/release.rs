@@ -2,7 +2,7 @@
 
 use super::Stitcher;
 use super::agents::Agent;
-use super::calls::Live;
+use super::calls::{Far, Live};
 use super::lineage::Lineage;
 use super::render::{self, Stub, View};
 use super::timers::Timer;
@@ -14,6 +14,7 @@ use crate::trace_context::TraceContext;
 impl Stitcher {
     /// Lets go every call that was woken and need not wait.
     pub(super) fn settle(&mut self, now: Nanos, out: &mut Vec<Span>) {
+        out.append(&mut self.evicted);
         while let Some(key) = self.wake.pop_front() {
             self.try_join(key);
             if self.is_ready(key, now) {
@@ -99,7 +100,7 @@ impl Stitcher {
             Role::Server => self.server_lineage(&live, &call),
         };
         let span = self.render(&live, &call, &lineage);
-        self.tell_peer(&live, &lineage, &span);
+        self.tell_peer(&live, &call, &lineage, &span);
         out.push(span);
     }
 
@@ -217,7 +218,7 @@ impl Stitcher {
     fn render(&self, live: &Live, call: &Call, lineage: &Lineage) -> Span {
         let agent = self.agent_of(call);
         let hop = match &call.kind {
-            CallKind::Inference(i) => Some(self.hop(live, i, agent.is_some())),
+            CallKind::Inference(i) => Some(self.hop(live, call, i, agent.is_some())),
             _ => None,
         };
         render::span(&self.view(call, hop, agent.as_ref()), live.span, lineage)
@@ -245,18 +246,23 @@ impl Stitcher {
     }
 
     /// Tells the other end what became of this one.
-    fn tell_peer(&mut self, live: &Live, lineage: &Lineage, span: &Span) {
+    fn tell_peer(&mut self, live: &Live, call: &Call, lineage: &Lineage, span: &Span) {
         let Some(key) = live.peer else {
             return;
         };
+        let far = match &call.kind {
+            CallKind::Inference(i) => self.far(live, call, i),
+            _ => Far::default(),
+        };
+        let conventions = self.config.conventions;
         let Some(peer) = self.calls.get_mut(&key) else {
             return;
         };
         peer.peer = None;
         match live.role {
             Role::Server => {
-                peer.far = Some(live.forwards);
-                peer.stub = Some(Box::new(Stub::of(span)));
+                peer.far = Some(far);
+                peer.stub = Some(Box::new(Stub::of(span, conventions)));
             }
             Role::Client => peer.client = Some((live.span, without_missed(lineage))),
         }

@@ -82,7 +82,7 @@ fn truncation<'a>(view: &View<'a>) -> Outcome<'a> {
                 | "model_context_window_exceeded"
         )
     });
-    if cut && view.truncation_is_error {
+    if cut && view.truncation_is_error && !view.invokes_agent() {
         Outcome::Failed(LENGTH)
     } else {
         Outcome::Good

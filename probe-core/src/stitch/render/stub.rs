@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::conventions::{Attributes, Conventions, table};
+use crate::conventions::{Attributes, Conventions, Key, table};
 use crate::ids::{Nanos, ProcessId};
 use crate::span::{Attribute, Span, SpanKind, Summary};
 use crate::stitch::lineage::Lineage;
@@ -19,18 +19,18 @@ pub(in crate::stitch) struct Stub {
 
 impl Stub {
     /// What both ends of a call have in common.
-    pub(in crate::stitch) fn of(server: &Span) -> Self {
-        const SHARED: [&str; 8] = [
-            "gen_ai.operation.name",
-            "gen_ai.provider.name",
-            "gen_ai.request.model",
-            "gen_ai.agent.name",
-            "gen_ai.tool.name",
-            "mcp.method.name",
-            "jsonrpc.request.id",
-            "telemetry.kaos.hop",
+    pub(in crate::stitch) fn of(server: &Span, conventions: Conventions) -> Self {
+        const SHARED: [&Key; 8] = [
+            &table::OPERATION,
+            &table::PROVIDER,
+            &table::REQUEST_MODEL,
+            &table::AGENT_NAME,
+            &table::TOOL_NAME,
+            &table::MCP_METHOD,
+            &table::JSONRPC_ID,
+            &table::HOP,
         ];
-        let shared = |a: &&Attribute| SHARED.contains(&a.name);
+        let shared = |a: &&Attribute| SHARED.iter().any(|k| k.name(&conventions) == Some(a.name));
         Self {
             name: server.name.clone(),
             end: server.end,

@@ -122,3 +122,49 @@ fn a2a_methods_that_ask_for_work_invoke_the_agent() {
         assert_eq!(span.summary.hop, None);
     }
 }
+
+#[test]
+fn an_a2a_call_is_named_by_the_card_of_its_own_path() {
+    let mut w = World::new();
+    for (path, name) in [("", "front"), ("/boss", "boss"), ("/bos", "other")] {
+        let mut card = card(
+            1,
+            2,
+            Role::Client,
+            &format!("{path}/.well-known/agent.json"),
+            200,
+        );
+        card.kind = CallKind::AgentCard {
+            name: Some(name.to_owned()),
+        };
+        w.run(&card);
+    }
+    for (path, expected) in [
+        ("/boss/", "boss"),
+        ("/boss", "boss"),
+        ("/", "front"),
+        ("/x", "front"),
+    ] {
+        w.spans.clear();
+        let mut c = call(1, 2, Role::Client, 10, 20, a2a("SendMessage"));
+        c.http.path = path.to_owned();
+        w.run(&c);
+        assert_eq!(
+            text(w.client(2), "gen_ai.agent.name"),
+            Some(expected),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn an_agents_cut_answer_is_its_own_affair() {
+    let mut w = World::new();
+    w.agent(2, "boss");
+    let mut s = chat(1, 2, Role::Server, 11, 39);
+    if let CallKind::Inference(i) = &mut s.kind {
+        i.finish_reasons = vec!["length".to_owned()];
+    }
+    w.run(&s);
+    assert_eq!(w.server(2).error, None);
+}

@@ -186,19 +186,49 @@ fn a_named_client_that_never_ends_is_exported_all_the_same() {
 }
 
 #[test]
+fn a_client_may_leave_before_the_servers_end() {
+    // The client gave up; the server goes on for minutes.
+    for (kind, wait) in [(None, 200), (Some(mcp("tools/call", Some("t"))), 0)] {
+        let mut w = World::new();
+        w.connect(0, 1, 2);
+        let mut c = chat(0, 1, Role::Client, 10, 40);
+        let mut s = chat(1, 2, Role::Server, 11, 90_000);
+        c.ended = End::ClientGone;
+        c.trace = Some(wire(3, 1));
+        s.trace = Some(wire(3, 1));
+        if let Some(kind) = kind {
+            (c.kind, s.kind) = (kind.clone(), kind);
+        }
+        w.start(&c);
+        w.start(&s);
+        w.end(&c);
+        w.tick((40 + wait) * MS);
+        let client = w.client(1).id;
+        w.stitcher.connection_closed(ConnId(0), 41 * MS);
+        w.tick(80_000 * MS);
+        w.end(&s);
+        assert_eq!(w.server(2).parent, Some(client));
+        check(&w.spans, &[wire(3, 1)]);
+    }
+}
+
+#[test]
 fn an_unnamed_client_that_never_ends_leaves_no_span() {
     let mut w = World::new();
+    w.connect(0, 1, 2);
     w.start(&chat(0, 1, Role::Client, 10, 40));
+    assert_eq!(w.stitcher.sizes(), (2, 1, 1));
     w.stitcher.process_gone(process(1), 50 * MS);
     w.tick(600 * MS);
     w.drain();
     assert!(w.spans.is_empty());
-    assert_eq!(w.stitcher.sizes(), (0, 0, 0));
+    assert_eq!(w.stitcher.sizes(), (2, 0, 0));
 }
 
 #[test]
 fn what_turns_out_to_be_no_call_leaves_no_span() {
     let mut w = World::new();
+    w.connect(0, 1, 2);
     let c = chat(0, 1, Role::Client, 10, 40);
     w.start(&c);
     w.stitcher.dismissed(c.key, &mut w.spans);
@@ -414,6 +444,105 @@ fn a_server_that_is_still_open_is_not_the_end_of_a_newer_client() {
     assert_eq!(w.server(2).parent, None);
 }
 
+#[test]
+fn a_server_that_is_still_open_when_its_client_is_forgotten_joins_nothing_newer() {
+    let mut w = World::new();
+    w.connect(0, 1, 2);
+    w.stitcher.connection_closed(ConnId(0), 5 * MS);
+    w.tick(1000 * MS);
+    let mut c = pair(0, 1, 2)[0].clone();
+    c.id = ConnId(10);
+    w.open(&c);
+    w.start(&chat(10, 1, Role::Client, 1050, 1060));
+    w.run(&chat(1, 2, Role::Server, 1051, 1059));
+    w.end(&chat(10, 1, Role::Client, 1050, 1060));
+    w.drain();
+    assert_eq!(w.server(2).parent, None);
+}
+
+#[test]
+fn two_networks_with_the_same_addresses_join_nothing() {
+    let mut w = World::new();
+    w.open(&info(0, 1, "10.0.0.1:4", "10.0.0.2:8", 1));
+    w.open(&info(2, 3, "10.0.0.1:4", "10.0.0.2:8", 7));
+    w.open(&info(1, 2, "10.0.0.2:8", "10.0.0.1:4", 2));
+    w.start(&chat(2, 3, Role::Client, 10, 40));
+    w.run(&chat(1, 2, Role::Server, 11, 39));
+    w.end(&chat(2, 3, Role::Client, 10, 40));
+    w.drain();
+    assert_eq!(w.server(2).parent, None);
+}
+
+#[test]
+fn two_requests_of_the_same_role_are_not_one() {
+    let mut w = World::new();
+    w.connect(0, 1, 2);
+    let (mut one, mut other) = (
+        call(0, 1, Role::Client, 15, 25, mcp("tools/list", None)),
+        call(1, 2, Role::Client, 16, 24, mcp("roots/list", None)),
+    );
+    (one.key.part, other.key.part) = (1, 1);
+    w.start(&one);
+    w.start(&other);
+    w.end(&other);
+    w.end(&one);
+    w.drain();
+    assert_eq!((w.client(1).parent, w.client(2).parent), (None, None));
+}
+
+#[test]
+fn one_candidate_for_two_is_no_match() {
+    let mut w = World::new();
+    let [mut c, s] = pair(0, 1, 2);
+    c.late = true;
+    w.open(&c);
+    w.open(&s);
+    let (first, mut second) = (
+        chat(1, 2, Role::Server, 12, 39),
+        chat(1, 2, Role::Server, 13, 38),
+    );
+    second.key.exchange = 1;
+    w.start(&chat(0, 1, Role::Client, 10, 40));
+    w.start(&first);
+    w.start(&second);
+    w.end(&second);
+    w.end(&chat(0, 1, Role::Client, 10, 40));
+    w.end(&first);
+    w.drain();
+    assert_eq!(w.spans.len(), 3);
+    assert!(w.spans.iter().all(|s| s.parent.is_none()));
+}
+
+#[test]
+fn what_was_no_call_is_forgotten_while_its_connection_lives() {
+    let mut w = World::new();
+    w.connect(0, 1, 2);
+    for n in 0..50 {
+        let mut c = chat(0, 1, Role::Client, n * 10, n * 10 + 5);
+        c.key.exchange = n * 2;
+        w.start(&c);
+        c.key.exchange += 1;
+        w.run(&c);
+    }
+    w.tick(10_000 * MS);
+    let (connections, calls, _) = w.stitcher.sizes();
+    assert_eq!((connections, calls, w.spans.len()), (2, 0, 50));
+}
+
+#[test]
+fn one_connection_cannot_fill_the_map() {
+    let mut w = World::new();
+    w.connect(0, 1, 2);
+    for n in 0..2000 {
+        let mut c = chat(0, 1, Role::Client, 1, 2);
+        c.key.exchange = n;
+        w.start(&c);
+    }
+    let (_, calls, _) = w.stitcher.sizes();
+    assert_eq!(calls, 1024);
+    assert_eq!(w.stitcher.counters().calls_refused, 976);
+}
+
 /// Two exchanges, one after the other; the server was joined late and counts from the second.
 fn late(path: &str, end: End) -> World {
     let mut w = World::new();
@@ -584,8 +713,8 @@ fn maps_are_bounded_and_say_what_they_threw_away() {
     assert!(counters.calls_refused > 0 && counters.processes_refused == 8);
     // A call that found no room is a span all the same.
     w.spans.clear();
-    for n in 0..4 {
-        w.start(&chat(50 + n, 1, Role::Client, n, n + 1));
+    for n in 6..10 {
+        w.start(&chat(n, 1, Role::Client, n, n + 1));
     }
     w.end(&chat(99, 1, Role::Client, 1, 2));
     assert_eq!(w.spans.len(), 1);
