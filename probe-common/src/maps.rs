@@ -7,13 +7,17 @@ pub const POLICY_HEADS: u32 = 1;
 /// Everything that is HTTP.
 pub const POLICY_FULL: u32 = 2;
 
+/// [`Process::flags`]: stop the process at each file that it maps executable; user space lets it
+/// go on.
+pub const PROCESS_HELD: u32 = 1;
+
 /// Value of `PROCESSES`, by tgid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Process {
     /// One of the `POLICY_*`.
     pub policy: u32,
-    /// 0.
+    /// [`PROCESS_HELD`] or 0.
     pub flags: u32,
     /// Start time, nanoseconds since boot.
     pub start: u64,

@@ -54,6 +54,8 @@ pub struct Operation {
     pub process: Process,
     /// The socket, 0 where it is not known.
     pub sk: u64,
+    /// The socket or the TLS library's object.
+    pub pointer: u64,
     /// [`TLS`] or 0.
     pub transport: u32,
 }
@@ -182,7 +184,7 @@ pub fn announce_as(kind: Kind, c: &Connection, operation: &Operation, flags: u32
     if c.flags & capture::LATE != 0 {
         open.flags |= LATE;
     }
-    open.pointer = operation.sk;
+    open.pointer = operation.pointer;
     if operation.sk != 0 {
         kernel::addresses(operation.sk, &mut open);
     }

@@ -53,6 +53,8 @@ pub struct TlsCall {
     pub sk: u64,
     /// `IN` or `OUT`.
     pub direction: u64,
+    /// The stack pointer at the entry.
+    pub stack: u64,
     /// For the copy at the return: a uprobe may be preempted, so the place is the thread's own.
     pub copying: Copying,
 }
@@ -65,6 +67,7 @@ impl TlsCall {
         count: 0,
         sk: 0,
         direction: 0,
+        stack: 0,
         copying: Copying {
             header: Header {
                 kind: 0,

@@ -14,9 +14,16 @@ use crate::records::{header, send};
 #[inline(always)]
 pub fn current() -> Option<Process> {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    // SAFETY: the value is copied at once; user space replaces it whole.
-    let process = match unsafe { PROCESSES.get(tgid) } {
-        Some(known) => *known,
+    let process = match PROCESSES.get_ptr_mut(tgid) {
+        Some(known) => {
+            // SAFETY: the entry lives until the process exits; user space replaces it whole.
+            let known = unsafe { &mut *known };
+            if known.start == 0 && known.policy != POLICY_OFF {
+                // User space knows the start to a clock tick only, and leaves it to us.
+                known.start = kernel::process_start();
+            }
+            *known
+        }
         None => by_default(tgid)?,
     };
     (process.policy != POLICY_OFF).then_some(process)

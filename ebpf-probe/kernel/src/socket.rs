@@ -4,11 +4,12 @@
 //! nothing is kept between the two. The bytes are there too, for writes as well as for reads,
 //! and their pages are present.
 
+use aya_ebpf::helpers::generated::bpf_send_signal;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use probe_common::capture::{Connection, HTTP, OPENED, TLS as TLS_SOCKET};
-use probe_common::maps::{Process, counter};
+use probe_common::maps::{PROCESS_HELD, Process, counter};
 use probe_common::record::{IN, Kind, OUT};
 
 use crate::connections::{Operation, Segments, is_done, new_id, operate};
@@ -52,6 +53,7 @@ const SENDMMSG: u64 = 307;
 const PREADV2: u64 = 327;
 const PWRITEV2: u64 = 328;
 
+const SIGSTOP: u32 = 19;
 const PROT_EXEC: u64 = 4;
 const MAP_ANONYMOUS: u64 = 0x20;
 const MSG_PEEK: u64 = 2;
@@ -141,7 +143,7 @@ fn moved(sk: u64, direction: u8, n: u64, segments: Segments, process: Process) {
     let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
     // SAFETY: no other program runs on this CPU before this one ends.
     let scratch = unsafe { &mut *scratch };
-    operate(c, &Operation { direction, n, segments, start, process, sk, transport: 0 }, scratch);
+    operate(c, &Operation { direction, n, segments, start, process, sk, pointer: sk, transport: 0 }, scratch);
 }
 
 /// The state of `sk`, made now if it is new and TCP.
@@ -232,6 +234,11 @@ fn mapped(registers: &Registers) -> i32 {
         && registers.r10 & MAP_ANONYMOUS == 0
         && let Some(process) = process::current()
     {
+        if process.flags & PROCESS_HELD != 0 {
+            // Before the record: whoever lets it go on must find the stop pending at least.
+            // SAFETY: the helper has no preconditions.
+            unsafe { bpf_send_signal(SIGSTOP) };
+        }
         send(&header(Kind::Map, IN, 0, process.start));
     }
     0

@@ -1,6 +1,7 @@
 //! The tap of OpenSSL and what has its functions. Where each program is attached is chosen by
 //! `probe-elf`; here the entry keeps the arguments and the return has the count.
 
+use aya_ebpf::bindings::pt_regs;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
 use aya_ebpf::macros::{uprobe, uretprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
@@ -50,7 +51,15 @@ fn enter(ctx: &ProbeContext, direction: u8, count_argument: Option<usize>) {
     call.buffer = ctx.arg::<u64>(1).unwrap_or(0);
     call.count = count_argument.and_then(|n| ctx.arg::<u64>(n)).unwrap_or(0);
     call.sk = 0;
+    call.stack = stack_of(ctx.regs);
     call.direction = u64::from(direction);
+}
+
+/// The stack pointer.
+#[inline(always)]
+fn stack_of(registers: *const pt_regs) -> u64 {
+    // SAFETY: the context of a uprobe is the task's registers.
+    unsafe { (*registers).rsp }
 }
 
 /// The place of a thread is made once; the oldest ones are thrown out by the map.
@@ -76,7 +85,10 @@ pub fn tls_return(ctx: RetProbeContext) -> u32 {
     let call = unsafe { &mut *call };
     let ssl = call.ssl;
     call.ssl = 0;
-    if ssl == 0 {
+    // A callee has other callers too: ours is the one whose frame this return leaves. A hook at
+    // the `call` sees the stack as it is after the return, one at the entry sees it 8 lower.
+    let frame = stack_of(ctx.regs).wrapping_sub(call.stack);
+    if ssl == 0 || (frame != 0 && frame != 8) {
         count(counter::UNPAIRED, 1);
         return 0;
     }
@@ -104,6 +116,7 @@ pub fn tls_return(ctx: RetProbeContext) -> u32 {
         start,
         process,
         sk: call.sk,
+        pointer: ssl,
         transport: TLS,
     };
     if call.sk != 0 && c.socket == 0 {
