@@ -318,7 +318,11 @@ fn direct<'d, R: ReadRef<'d>>(
 
 /// Adds a site, or the symbol to the site that stands there already.
 fn push<'d, R: ReadRef<'d>>(image: &Image<R>, chosen: &mut OpenSslSites, mut site: Site) {
-    let Some(file_offset) = image.offset_of(site.address) else {
+    // A header may promise more than the file has.
+    let is_there = image
+        .address_bytes(site.address, 1)
+        .is_some_and(|code| !code.is_empty());
+    let Some(file_offset) = image.offset_of(site.address).filter(|_offset| is_there) else {
         return;
     };
     site.file_offset = file_offset;
