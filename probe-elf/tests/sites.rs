@@ -1,5 +1,11 @@
 //! Sites in small libraries of known shape (fixtures/*.s, put together by fixtures/build.sh).
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so"
+)]
+
 use probe_elf::image::Image;
 use probe_elf::tls::{self, Abi, Cost, Function, OpenSslSites, Site, When};
 

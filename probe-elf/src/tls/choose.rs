@@ -335,8 +335,14 @@ fn push<'d, R: ReadRef<'d>>(image: &Image<R>, chosen: &mut OpenSslSites, mut sit
 }
 
 fn finish(mut chosen: OpenSslSites) -> OpenSslSites {
+    // The order of a symbol table is the linker's whim.
+    for site in &mut chosen.sites {
+        site.symbols.sort_unstable();
+    }
     chosen
         .sites
         .sort_by_key(|site| (site.file_offset, site.when));
+    chosen.forwards.sort_unstable_by_key(|forward| forward.from);
+    chosen.uncertain.sort_unstable();
     chosen
 }
