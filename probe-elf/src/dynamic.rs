@@ -42,6 +42,7 @@ impl Dynamic {
     }
 
     /// Whether a library whose name begins with `prefix` is needed.
+    #[must_use]
     pub fn needs(&self, prefix: &str) -> bool {
         self.needed.iter().any(|name| name.starts_with(prefix))
     }
@@ -121,9 +122,18 @@ fn build_id_in(mut notes: &[u8]) -> Option<String> {
         let name = rest.get(..name_size)?;
         let value = rest.get(value_at..value_at.checked_add(value_size)?)?;
         if kind == elf::NT_GNU_BUILD_ID as usize && name == b"GNU\0" && value.len() <= 64 {
-            return Some(value.iter().map(|byte| format!("{byte:02x}")).collect());
+            return Some(hexadecimal(value));
         }
         let next = value_at.checked_add(value_size.checked_next_multiple_of(4)?)?;
         notes = rest.get(next..)?;
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16);
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .flatten()
+        .collect()
 }

@@ -318,7 +318,11 @@ fn direct<'d, R: ReadRef<'d>>(
 
 /// Adds a site, or the symbol to the site that stands there already.
 fn push<'d, R: ReadRef<'d>>(image: &Image<R>, chosen: &mut OpenSslSites, mut site: Site) {
-    let Some(file_offset) = image.offset_of(site.address) else {
+    // A header may promise more than the file has.
+    let is_there = image
+        .address_bytes(site.address, 1)
+        .is_some_and(|code| !code.is_empty());
+    let Some(file_offset) = image.offset_of(site.address).filter(|_offset| is_there) else {
         return;
     };
     site.file_offset = file_offset;
@@ -331,8 +335,14 @@ fn push<'d, R: ReadRef<'d>>(image: &Image<R>, chosen: &mut OpenSslSites, mut sit
 }
 
 fn finish(mut chosen: OpenSslSites) -> OpenSslSites {
+    // The order of a symbol table is the linker's whim.
+    for site in &mut chosen.sites {
+        site.symbols.sort_unstable();
+    }
     chosen
         .sites
         .sort_by_key(|site| (site.file_offset, site.when));
+    chosen.forwards.sort_unstable_by_key(|forward| forward.from);
+    chosen.uncertain.sort_unstable();
     chosen
 }

@@ -106,6 +106,7 @@ pub struct OpenSslSites {
 
 impl OpenSslSites {
     /// The dearest cost of the sites that see data.
+    #[must_use]
     pub fn worst_cost(&self) -> Cost {
         let transfers = self
             .sites

@@ -8,24 +8,24 @@
 const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
 /// The operand-size prefix, with which a branch is not emulated but a `nop` is.
 const OPERAND_SIZE: u8 = 0x66;
+/// The prefix that compilers once put before branches for memory protection; it does nothing.
 const BND: u8 = 0xf2;
+/// The prefix that makes a `push` one of r8 to r15; any other prefix is single-stepped.
+const REX_B: u8 = 0x41;
 
 /// Whether the kernel emulates the instruction that these bytes begin with.
 ///
 /// Conservative: an unusual encoding counts as single-stepped.
 pub(crate) fn is_emulated(code: &[u8]) -> bool {
-    match *code {
-        // push r64, also r8 to r15 with REX.B and no other prefix.
-        [0x50..=0x57, ..] | [0x41, 0x50..=0x57, ..] => true,
-        [0x90, ..] | [OPERAND_SIZE, 0x90, ..] => true,
-        // call rel32, jmp rel32, jmp rel8, jcc rel8; with or without the bnd prefix.
-        [BND, 0xe8 | 0xe9 | 0xeb | 0x70..=0x7f, ..] | [0xe8 | 0xe9 | 0xeb | 0x70..=0x7f, ..] => {
-            true
-        }
-        // jcc rel32.
-        [BND, 0x0f, 0x80..=0x8f, ..] | [0x0f, 0x80..=0x8f, ..] => true,
-        _ => false,
-    }
+    let push = matches!(*code, [0x50..=0x57, ..] | [REX_B, 0x50..=0x57, ..]);
+    let nop = matches!(*code, [0x90, ..] | [OPERAND_SIZE, 0x90, ..]);
+    // call rel32, jmp rel32, jmp rel8, jcc rel8, jcc rel32; also with the bnd prefix.
+    let branch = code.strip_prefix(&[BND]).unwrap_or(code);
+    let near = matches!(
+        *branch,
+        [0xe8 | 0xe9 | 0xeb | 0x70..=0x7f, ..] | [0x0f, 0x80..=0x8f, ..]
+    );
+    push || nop || near
 }
 
 /// How many bytes of `endbr64` stand at the start of a function: 4 or 0.
