@@ -1,2 +1,5 @@
 //! kaos-probe.
+
+mod export;
+
 fn main() {}
