@@ -2,7 +2,9 @@
 
 mod bench;
 mod build;
+mod cmd;
 mod demo;
+mod paths;
 mod peers;
 mod setup;
 mod test;
@@ -13,13 +15,13 @@ use clap::{Parser, Subcommand};
 /// The chores of kaos-telemetry.
 #[derive(Parser)]
 #[command(name = "cargo xtask", version, propagate_version = true)]
-struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     chore: Chore,
 }
 
 #[derive(Subcommand)]
-enum Chore {
+pub(crate) enum Chore {
     /// Install what the other chores need; says what it installs, asks nothing, may be repeated.
     Setup(setup::Args),
     /// Build the kernel programs and the probe.
