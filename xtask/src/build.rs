@@ -16,13 +16,13 @@ pub(crate) const OBJECT_VARIABLE: &str = "KAOS_BPF_OBJECT";
 pub(crate) struct Args {
     /// Build kaos-probe without optimisation; the kernel programs are always optimised.
     #[arg(long, conflicts_with = "release")]
-    debug: bool,
+    pub(crate) debug: bool,
     /// Build kaos-probe with all optimisation (the default).
     #[arg(long)]
-    release: bool,
+    pub(crate) release: bool,
     /// Build the kernel programs only.
     #[arg(long)]
-    kernel: bool,
+    pub(crate) kernel: bool,
 }
 
 pub(crate) fn run(

@@ -32,7 +32,7 @@ pub(super) const STEPS: [Step; 9] = [
     Step {
         name: "build",
         about: "kernel programs and probe",
-        quick: false,
+        quick: true,
         run: build_both,
     },
     Step {
@@ -92,8 +92,11 @@ fn check_rules(_: &Args) -> anyhow::Result<Outcome> {
     Ok(Outcome::passed())
 }
 
-fn build_both(_: &Args) -> anyhow::Result<Outcome> {
-    build::run(&build::Args::default())?;
+fn build_both(args: &Args) -> anyhow::Result<Outcome> {
+    build::run(&build::Args {
+        kernel: args.quick,
+        ..build::Args::default()
+    })?;
     Ok(Outcome::passed())
 }
 
