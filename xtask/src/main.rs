@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod demo;
+mod interrupt;
 mod peers;
 mod setup;
 mod test;
@@ -30,6 +31,8 @@ enum Chore {
     Test(test::Args),
     /// Measure every performance claim.
     Bench(bench::Args),
+    /// Install or run the real servers, agents and clients that demo and tests use.
+    Peers(peers::Args),
     /// Check the rules of the house that no other tool checks.
     Tidy(tidy::Args),
 }
@@ -41,6 +44,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Demo(args) => demo::run(&args),
         Chore::Test(args) => test::run(&args),
         Chore::Bench(args) => bench::run(&args),
+        Chore::Peers(args) => peers::run(&args),
         Chore::Tidy(args) => tidy::run(&args),
     }
 }
