@@ -18,8 +18,8 @@ use super::tls::Certificates;
 use super::wire::{self, After};
 use crate::clock::monotonic;
 
-/// Room for a TLS handshake with a margin; a thousand of them are 256 MB of address space only.
-const STACK: usize = 256 << 10;
+/// Room for the encoders; what is not touched costs address space only.
+const STACK: usize = 2 << 20;
 
 /// How the fake runs.
 #[derive(Clone, Debug, Default)]
