@@ -3,3 +3,4 @@
 
 pub mod clock;
 pub mod fake;
+pub mod fidelity;

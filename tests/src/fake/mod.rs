@@ -4,6 +4,7 @@
 //! with the times of its own system calls ([`log`]). HTTP is written by hand, because a kept
 //! server would not put bytes where a test wants them.
 
+pub mod cli;
 pub mod conn;
 pub mod dialect;
 mod encode;

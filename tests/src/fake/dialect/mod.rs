@@ -215,6 +215,8 @@ impl Ask<'_> {
             cached_tokens: Some(self.script.cached).filter(|n| *n > 0),
             reasoning_tokens: Some(self.script.reasoning).filter(|n| *n > 0),
             finish,
+            // An answer that the limit of tokens cut off is an error by the conventions we keep.
+            error: self.script.length.then(|| "length".to_owned()),
             ..Facts::default()
         }
     }

@@ -72,7 +72,7 @@ pub(super) fn embeddings(ask: Ask<'_>) -> Reply {
     }
     let mut facts = ask.facts("embeddings", Vec::new());
     (facts.stream, facts.output_tokens, facts.reasoning_tokens) = (false, None, None);
-    facts.cached_tokens = None;
+    (facts.cached_tokens, facts.error) = (None, None);
     let input = facts.input_tokens;
     let embedding = if ask.body["encoding_format"] == "base64" {
         // Sixteen floats, all zero.
