@@ -232,6 +232,9 @@ def take(facts, value):
         for name in names:
             if usage.get(name) is not None:
                 facts[key] = usage[name]
+    # Anthropic counts cached tokens beside the input.
+    if "input_tokens" in usage and usage.get("cache_read_input_tokens"):
+        facts["input"] += usage["cache_read_input_tokens"]
     if "prompt_eval_count" in value:
         facts["input"] = value["prompt_eval_count"]
     if "eval_count" in value:

@@ -27,7 +27,7 @@ pub struct FidelityArgs {
     #[arg(long)]
     quick: bool,
     /// Without a probe: hold only the clients' accounts against the fake's log.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "write")]
     no_probe: bool,
     /// The probe. The default is `kaos-probe` beside this program.
     #[arg(long, env = "KAOS_PROBE")]

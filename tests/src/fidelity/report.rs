@@ -42,6 +42,8 @@ pub struct Report {
     pub first_call: f64,
     /// The kernel's release.
     pub kernel: String,
+    /// No probe ran: only clients and log were compared.
+    pub without_probe: bool,
 }
 
 /// The limits for a median and a 99th percentile, in milliseconds, at 1 and 20 calls at once.
@@ -88,6 +90,9 @@ impl Report {
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut text = String::new();
+        if self.without_probe {
+            text.push_str("Without a probe: only the clients' accounts and the fake's log.\n\n");
+        }
         let good = self.rows.iter().filter(|row| row.is_perfect()).count();
         let phantoms: usize = self
             .rows

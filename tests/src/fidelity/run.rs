@@ -121,6 +121,7 @@ impl Matrix {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         kernel.trim().clone_into(&mut self.report.kernel);
         if args.no_probe {
+            self.report.without_probe = true;
             return Ok(());
         }
         let beside = std::env::current_exe()?.with_file_name("kaos-probe");
