@@ -310,15 +310,15 @@ mod tests {
     /// What a script yields, adjoining data joined: events as `(name, data)`, then what is open.
     #[derive(Debug, Default, PartialEq, Eq)]
     struct Seen {
-        events: Vec<(Option<String>, String)>,
-        open: (Option<String>, String),
+        events: Vec<(Option<String>, Vec<u8>)>,
+        open: (Option<String>, Vec<u8>),
     }
 
     impl Seen {
         fn take(&mut self, token: Token<'_>) {
             match token {
                 Token::EventName(name) => self.open.0 = Some(name.to_owned()),
-                Token::Data(data) => self.open.1.push_str(&String::from_utf8_lossy(data)),
+                Token::Data(data) => self.open.1.extend_from_slice(data),
                 Token::Dispatch => self.events.push(std::mem::take(&mut self.open)),
             }
         }
@@ -348,8 +348,8 @@ mod tests {
         whole
     }
 
-    fn event(name: Option<&str>, data: &str) -> (Option<String>, String) {
-        (name.map(str::to_owned), data.to_owned())
+    fn event(name: Option<&str>, data: &str) -> (Option<String>, Vec<u8>) {
+        (name.map(str::to_owned), data.as_bytes().to_vec())
     }
 
     #[test]
