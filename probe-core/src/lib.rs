@@ -9,6 +9,7 @@
 
 pub mod call;
 pub mod ids;
+pub mod json;
 pub mod message;
 pub mod span;
 pub mod stitch;

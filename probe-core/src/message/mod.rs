@@ -121,6 +121,8 @@ impl<'a> Headers<'a> {
     /// The first value of the field `name`, if it is valid UTF-8.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a str> {
-        self.all(name).next().and_then(|v| std::str::from_utf8(v).ok())
+        self.all(name)
+            .next()
+            .and_then(|v| std::str::from_utf8(v).ok())
     }
 }
