@@ -1,5 +1,7 @@
 //! Ordered bytes in, HTTP messages out.
 
+pub mod sse;
+
 use crate::ids::{Context, Nanos, Role};
 
 /// The number of an exchange on its connection, from 0, in the order of the requests.
