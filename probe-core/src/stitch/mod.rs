@@ -26,6 +26,7 @@ mod render;
 mod tests;
 mod timers;
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 
 use self::calls::Live;
@@ -176,6 +177,7 @@ impl Stitcher {
         if !self.processes.seen(id, facts) {
             self.counters.processes_refused += 1;
         }
+        self.wake_for_facts(id);
     }
 
     /// A process ended; its calls are finished before or soon after.
@@ -203,21 +205,15 @@ impl Stitcher {
 
     /// A call ended. Pushes the spans that can leave now; `now` is the clock, not the call's end.
     pub fn finished(&mut self, call: Call, now: Nanos, out: &mut Vec<Span>) {
-        let (key, process) = (call.key, call.process);
+        let key = call.key;
         if matches!(call.kind, CallKind::AgentCard { .. }) {
             self.learn_card(&call);
             self.abandon(key, out);
-        } else if !self.begin(&as_started(&call)) {
-            self.release_alone(&call, out);
-        } else if self.is_runner_hop(&call)
-            && self.calls.get(&key).is_some_and(|l| l.stub.is_none())
-        {
-            self.counters.runner_calls += 1;
-            self.abandon(key, out);
-        } else {
+        } else if self.begin(&as_started(&call)) {
             self.note(call, now);
+        } else {
+            self.release_alone(&call, out);
         }
-        self.wake_servers_of(process);
         self.settle(now, out);
     }
 
@@ -248,14 +244,20 @@ impl Stitcher {
     /// Lets everything go, at the end.
     pub fn drain(&mut self, now: Nanos, out: &mut Vec<Span>) {
         self.settle(now, out);
-        let mut keys: Vec<CallKey> = self.calls.keys().copied().collect();
-        keys.sort_unstable_by_key(|k| (k.conn, k.exchange, k.part));
-        for &key in &keys {
-            self.release(key, out);
+        // Inner calls first, as they would have left.
+        let mut calls: Vec<_> = self
+            .calls
+            .iter()
+            .map(|(key, live)| (live.start, *key))
+            .collect();
+        calls.sort_unstable_by_key(|(start, k)| Reverse((*start, k.conn, k.exchange, k.part)));
+        for (_, key) in &calls {
+            self.release(*key, out);
         }
-        for key in keys {
+        for (_, key) in calls {
             self.abandon(key, out);
         }
+        self.wake.clear();
     }
 
     /// Forgets a connection; its last calls leave while its addresses are still known.
@@ -278,7 +280,6 @@ impl Stitcher {
         {
             conn.counted = false;
         }
-        self.mark_forwarding(&call);
         let deadline = now.saturating_add(self.config.hold);
         let Some(live) = self.calls.get_mut(&key) else {
             return;

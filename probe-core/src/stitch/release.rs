@@ -7,7 +7,7 @@ use super::lineage::Lineage;
 use super::render::{self, Stub, View};
 use super::timers::Timer;
 use crate::call::{Call, CallKey, CallKind};
-use crate::ids::{Nanos, Role};
+use crate::ids::{Nanos, ProcessId, Role};
 use crate::span::Span;
 use crate::trace_context::TraceContext;
 
@@ -55,6 +55,12 @@ impl Stitcher {
         if now >= live.deadline {
             return true;
         }
+        if self.awaits_facts(call) {
+            return false;
+        }
+        if self.is_runner_hop(call) {
+            return true;
+        }
         match live.role {
             Role::Server => {
                 let has_client = live.peer.is_some() || live.client.is_some();
@@ -75,6 +81,29 @@ impl Stitcher {
         }
     }
 
+    /// Discovery has not said yet what the server's process is; that it is an agent, or a helper,
+    /// makes another span of the call, or none.
+    fn awaits_facts(&self, call: &Call) -> bool {
+        if matches!(call.kind, CallKind::Mcp(_)) {
+            return false;
+        }
+        let unknown = |id| self.processes.facts(id).is_none();
+        unknown(call.process) || self.peer_process(call.key.conn).is_some_and(unknown)
+    }
+
+    /// What a process is became known: calls that waited for it.
+    pub(super) fn wake_for_facts(&mut self, id: ProcessId) {
+        let Some(running) = self.processes.running(id) else {
+            return;
+        };
+        for key in running.servers.iter().chain(&running.clients) {
+            if self.calls.get(key).is_some_and(|l| l.call.is_some()) {
+                self.wake.push_back(*key);
+            }
+            self.wake.extend(self.calls.get(key).and_then(|l| l.peer));
+        }
+    }
+
     fn may_turn_out_a_proxy(&self, live: &Live, call: &Call) -> bool {
         let CallKind::Inference(inference) = &call.kind else {
             return false;
@@ -86,8 +115,18 @@ impl Stitcher {
 
     /// Lets a finished call go as a span; does nothing with an unfinished one.
     pub(super) fn release(&mut self, key: CallKey, out: &mut Vec<Span>) {
-        if self.calls.get(&key).is_none_or(|l| l.call.is_none()) {
+        let Some((call, named)) = self.calls.get(&key).and_then(|live| {
+            let call = live.call.as_deref()?;
+            Some((call, live.stub.is_some()))
+        }) else {
             return;
+        };
+        if !named && self.is_runner_hop(call) {
+            self.counters.runner_calls += 1;
+            return self.abandon(key, out);
+        }
+        if let Some((operation, outer)) = self.forwarded_by(call) {
+            self.mark_forwarding(operation, &outer);
         }
         let Some(mut live) = self.take(key) else {
             return;

@@ -60,6 +60,49 @@ fn a_server_without_a_known_client_waits_no_longer_than_the_hold() {
 }
 
 #[test]
+fn a_server_waits_for_a_client_in_another_container_of_this_host() {
+    let mut w = World::new();
+    w.open(&info(1, 2, "10.0.0.2:8000", "10.0.0.9:4000", 5));
+    w.open(&info(7, 3, "10.0.0.9:5000", "10.0.0.7:80", 6));
+    w.run(&chat(1, 2, Role::Server, 10, 20));
+    assert!(w.spans.is_empty());
+    w.open(&info(0, 3, "10.0.0.9:4000", "10.0.0.2:8000", 6));
+    w.start(&chat(0, 3, Role::Client, 9, 21));
+    w.end(&chat(0, 3, Role::Client, 9, 21));
+    assert_eq!(w.server(2).parent, Some(w.client(3).id));
+}
+
+#[test]
+fn a_call_that_ends_twice_is_one_span() {
+    let mut w = World::new();
+    w.open(&pair(0, 1, 2)[1]);
+    let s = chat(1, 2, Role::Server, 10, 20);
+    w.run(&s);
+    let mut again = s.clone();
+    again.end = 30 * MS;
+    w.end(&again);
+    w.drain();
+    assert_eq!(w.server(2).end, 20 * MS);
+}
+
+#[test]
+fn a_pipelined_request_is_not_ended_by_the_one_before() {
+    let mut w = World::new();
+    w.connect(0, 1, 2);
+    let (first, mut second) = (
+        chat(0, 1, Role::Client, 10, 20),
+        chat(0, 1, Role::Client, 11, 9000),
+    );
+    second.key.exchange = 1;
+    w.start(&first);
+    w.start(&second);
+    w.end(&first);
+    w.tick(5000 * MS);
+    let (_, calls, _) = w.stitcher.sizes();
+    assert_eq!(calls, 1);
+}
+
+#[test]
 fn a_server_whose_client_is_on_another_host_does_not_wait() {
     let mut w = World::new();
     w.open(&info(1, 2, "10.0.0.2:8000", "10.0.0.9:4000", 5));
@@ -244,12 +287,13 @@ fn an_unnamed_client_that_never_ends_leaves_no_span() {
     let mut w = World::new();
     w.connect(0, 1, 2);
     w.start(&chat(0, 1, Role::Client, 10, 40));
-    assert_eq!(w.stitcher.sizes(), (2, 1, 1));
+    assert_eq!(w.stitcher.sizes(), (2, 1, 2));
     w.stitcher.process_gone(process(1), 50 * MS);
     w.tick(600 * MS);
+    assert!(w.spans.is_empty());
+    assert_eq!(w.stitcher.sizes(), (2, 0, 1));
     w.drain();
     assert!(w.spans.is_empty());
-    assert_eq!(w.stitcher.sizes(), (2, 0, 0));
 }
 
 #[test]
@@ -435,8 +479,11 @@ fn addresses_without_a_port_are_replaced_by_better_ones() {
     assert_eq!(w.server(2).parent, Some(w.client(1).id));
     w.stitcher.connection_closed(ConnId(0), 50 * MS);
     w.stitcher.connection_closed(ConnId(1), 50 * MS);
+    let peer = attribute(w.client(1), "network.peer.port");
+    assert_eq!(peer, Some(&crate::span::Value::Int(1002)));
     w.tick(1000 * MS);
-    assert_eq!(w.stitcher.sizes(), (0, 0, 0));
+    let (connections, calls, _) = w.stitcher.sizes();
+    assert_eq!((connections, calls), (0, 0));
 }
 
 #[test]
@@ -742,6 +789,9 @@ fn nothing_is_kept_when_all_is_over() {
         w.stitcher.connection_closed(ConnId(n * 2), (n + 2) * MS);
         w.stitcher
             .connection_closed(ConnId(n * 2 + 1), (n + 2) * MS);
+    }
+    for tgid in [1, 2] {
+        w.stitcher.process_gone(process(tgid), 5_000 * MS);
     }
     w.tick(10_000 * MS);
     assert_eq!(w.spans.len(), 400);
