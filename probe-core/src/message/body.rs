@@ -210,8 +210,8 @@ impl Content {
                 self.bytes(bytes, sink);
             }
             Self::Decoding(decoder) => {
-                let decoded = decoder.push(bytes, &mut |decoded| sink(Piece::Bytes(decoded)));
-                if decoded.is_err() {
+                let outcome = decoder.push(bytes, &mut |decoded| sink(Piece::Bytes(decoded)));
+                if outcome.is_err() {
                     *self = Self::Unknown;
                     self.bytes(bytes, sink);
                 }

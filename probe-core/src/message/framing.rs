@@ -38,7 +38,7 @@ pub(super) fn response_length(head: &ResponseHead<'_>, to_head: bool) -> Length 
         (Transfer::Chunked, _) => Length::Chunked,
         (Transfer::None, ContentLength::Bytes(n)) => Length::Bytes(n),
         // An invalid length makes the response unusable for a client, which closes; so do we.
-        (Transfer::Other, _) | (Transfer::None, _) => Length::UntilClose,
+        (Transfer::Other | Transfer::None, _) => Length::UntilClose,
     }
 }
 

@@ -62,18 +62,14 @@ impl Partial {
         let before = self.bytes.len();
         let room = MAX_HEAD.saturating_sub(before);
         self.bytes.extend_from_slice(&more[..more.len().min(room)]);
-        match find_end(&self.bytes, self.scanned) {
-            Some(end) => {
-                self.bytes.truncate(end);
-                // The head cannot have been whole before.
-                (end.saturating_sub(before), true)
-            }
-            None => {
-                // The line end before a blank line that is cut may stand in the last two bytes.
-                self.scanned = self.bytes.len().saturating_sub(2);
-                (self.bytes.len() - before, false)
-            }
+        if let Some(end) = find_end(&self.bytes, self.scanned) {
+            self.bytes.truncate(end);
+            // The head cannot have been whole before.
+            return (end.saturating_sub(before), true);
         }
+        // The line end before a blank line that is cut may stand in the last two bytes.
+        self.scanned = self.bytes.len().saturating_sub(2);
+        (self.bytes.len() - before, false)
     }
 
     /// Whether there can be no more bytes.

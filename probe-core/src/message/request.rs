@@ -57,7 +57,7 @@ impl Connection {
             Direction::Out => Role::Client,
         };
         read_request(whole, |head| {
-            self.open_exchange(role, head, now.at, handler)
+            self.open_exchange(role, head, now.at, handler);
         })?;
         let responses = self.half(Side::Response);
         if matches!(responses.place, Place::Head)

@@ -15,8 +15,8 @@ pub(super) enum Start {
     Neither,
 }
 
-/// The methods that are believed where a head may or may not begin (RFC 9110 §9, RFC 5789, and
-/// WebDAV's that proxies of models pass on).
+/// The methods that are believed where a head may or may not begin (RFC 9110 §9.3, RFC 5789, and
+/// the QUERY of the HTTP working group).
 const KNOWN: [&[u8]; 10] = [
     b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"CONNECT", b"TRACE",
     b"QUERY",

@@ -9,6 +9,9 @@ mod brotli;
 mod inflate;
 mod zstd;
 
+#[cfg(test)]
+mod tests;
+
 use self::brotli::Brotli;
 use self::inflate::{Deflate, Gzip};
 use self::zstd::Zstd;

@@ -156,7 +156,7 @@ fn http2_is_named() {
         lines(&play_all_ways(&[preface.clone(), c(GET), s(OK)])),
         [""; 0]
     );
-    assert_eq!(protocol(&[preface.clone()]), Protocol::Http2);
+    assert_eq!(protocol(std::slice::from_ref(&preface)), Protocol::Http2);
     let mut late = Stage::new(Role::Server, true, Cut::None);
     assert_eq!(late.play(&[preface]).connection.protocol(), Protocol::Http2);
 }
