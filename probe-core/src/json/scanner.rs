@@ -1,7 +1,7 @@
 //! The scanner itself: one small state machine over the bytes.
 
 use super::schema::{NOWHERE, NodeId, ROOT, Schema, Take};
-use super::text::{MAX_TEXT, TextBuffer, plain_string};
+use super::text::{MAX_LONG, MAX_TEXT, TextBuffer, plain_string};
 use super::value::{At, Text, Value};
 
 /// The longest number or literal. A longer integer is not reported.
@@ -316,6 +316,7 @@ impl Scanner {
         };
         let cap = match take {
             Take::Value => MAX_TEXT,
+            Take::Long => MAX_LONG,
             Take::Probe => 0,
             Take::Content | Take::Raw => self.content_cap,
         };
@@ -346,7 +347,7 @@ impl Scanner {
         if ended {
             if let Some((field, take)) = schema.want(self.node) {
                 let (text, cut) = self.text.text();
-                self.limited |= cut && take == Take::Value;
+                self.limited |= cut && matches!(take, Take::Value | Take::Long);
                 let text = Text { text: &text, cut };
                 sink.value(field, At(&self.frames), Value::Text(text));
             }
