@@ -47,7 +47,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    pub(super) fn index(&self) -> Option<u32> {
+    pub(super) fn index(self) -> Option<u32> {
         self.array.then_some(self.index)
     }
 }
@@ -187,9 +187,10 @@ impl Scanner {
             }
             None => {}
         }
-        let enter = match array {
-            true => schema.has_elements(self.node),
-            false => schema.has_keys(self.node),
+        let enter = if array {
+            schema.has_elements(self.node)
+        } else {
+            schema.has_keys(self.node)
         };
         if !enter {
             self.depth = 1;
@@ -232,17 +233,15 @@ impl Scanner {
         match rest[0] {
             b' ' | b'\t' | b'\r' | b'\n' => 1,
             b'}' => self.close(schema, false, sink),
-            b'"' => match plain_string(&rest[1..], MAX_KEY) {
-                Some((key, taken)) => {
+            b'"' => {
+                if let Some((key, taken)) = plain_string(&rest[1..], MAX_KEY) {
                     self.at_key(schema, key.text.as_bytes());
-                    1 + taken
+                    return 1 + taken;
                 }
-                None => {
-                    self.text.begin(MAX_KEY);
-                    self.state = State::KeyText;
-                    1
-                }
-            },
+                self.text.begin(MAX_KEY);
+                self.state = State::KeyText;
+                1
+            }
             _ => self.fail(sink),
         }
     }

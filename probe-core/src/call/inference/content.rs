@@ -123,7 +123,7 @@ impl Input {
             .then(|| list(self.messages.iter(), |json, message| message.render(json)));
         let system = (!self.system.is_empty()).then(|| {
             list(self.system.iter(), |json, text| {
-                render_text(json, "text", text)
+                render_text(json, "text", text);
             })
         });
         (messages, system)

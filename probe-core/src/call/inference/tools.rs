@@ -46,13 +46,11 @@ impl Tools {
                 .map(|t| t.text.to_owned())
         };
         if field == Field::Tool {
-            return match value {
-                Value::Close => self.close(choice),
-                _ => {
-                    self.open = Some(Box::default());
-                    false
-                }
-            };
+            if *value == Value::Close {
+                return self.close(choice);
+            }
+            self.open = Some(Box::default());
+            return false;
         }
         let Some(open) = &mut self.open else {
             return false;

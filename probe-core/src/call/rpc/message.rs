@@ -4,6 +4,10 @@ use super::Field;
 use crate::json::Value;
 
 /// What was seen of a message.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent facts, not a state"
+)]
 #[derive(Clone, Debug, Default)]
 pub(in crate::call) struct Message {
     pub(in crate::call) is_rpc: bool,

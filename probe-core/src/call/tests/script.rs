@@ -263,9 +263,11 @@ fn fields<'a>(headers: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a [u8])>
 
 /// An event stream of these data lines.
 pub(super) fn sse(data: &[&str]) -> String {
-    data.iter()
-        .map(|data| format!("data: {data}\n\n"))
-        .collect()
+    let mut stream = String::new();
+    for data in data {
+        stream.extend(["data: ", data, "\n\n"]);
+    }
+    stream
 }
 
 impl Call {
