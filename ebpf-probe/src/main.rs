@@ -1,5 +1,6 @@
 //! kaos-probe.
 
 mod export;
+mod view;
 
 fn main() {}
