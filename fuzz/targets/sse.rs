@@ -17,7 +17,12 @@ fuzz_target!(|input: (u16, bool, Vec<u8>)| {
     if !hole {
         let mut whole_events = Vec::new();
         Scanner::new().push(&bytes, &mut |token| keep(&mut whole_events, token));
-        assert_eq!(cut_events, whole_events, "a cut at {} changes the events", head.len());
+        assert_eq!(
+            cut_events,
+            whole_events,
+            "a cut at {} changes the events",
+            head.len()
+        );
     }
 });
 
