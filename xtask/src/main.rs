@@ -5,6 +5,7 @@ mod build;
 mod cmd;
 mod demo;
 mod paths;
+mod interrupt;
 mod peers;
 mod setup;
 mod test;
@@ -34,6 +35,8 @@ pub(crate) enum Chore {
     Test(test::Args),
     /// Measure every performance claim.
     Bench(bench::Args),
+    /// Install or run the real servers, agents and clients that demo and tests use.
+    Peers(peers::Args),
     /// Check the rules of the house that no other tool checks.
     Tidy(tidy::Args),
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Chore::Demo(args) => demo::run(&args),
         Chore::Test(args) => test::run(&args),
         Chore::Bench(args) => bench::run(&args),
+        Chore::Peers(args) => peers::run(&args),
         Chore::Tidy(args) => tidy::run(&args),
     };
     match result {
