@@ -1,7 +1,7 @@
 //! `cargo xtask build`.
 
 /// Options of `build`.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Args {}
 
 pub(crate) fn run(Args {}: &Args) -> anyhow::Result<()> {
