@@ -10,6 +10,7 @@
 pub mod call;
 pub mod conventions;
 pub mod ids;
+pub mod json;
 pub mod message;
 pub mod span;
 pub mod stitch;
