@@ -41,6 +41,12 @@ pub struct Client {
 }
 
 impl Client {
+    /// The smallest client: it starts in a moment.
+    pub const SMALL: Self = Self {
+        script: "python/raw.py",
+        lib: "http.client",
+    };
+
     /// True for the clients that run on Node.
     #[must_use]
     pub fn is_node(self) -> bool {
@@ -79,7 +85,7 @@ impl Cell {
     /// A cell with a real server.
     #[must_use]
     pub fn of_calls(api: &'static str, concurrency: u32, calls: u32) -> Self {
-        Self::new(raw("http.client"), api)
+        Self::new(Client::SMALL, api)
             .script("")
             .at_once(concurrency, calls)
     }
