@@ -500,3 +500,18 @@ fn a_resource_is_named_without_its_secrets() {
     assert_eq!(span.name, "resources/read");
     assert_eq!(text(&span, "mcp.resource.uri"), Some("https://h/x"));
 }
+
+#[test]
+fn one_side_that_goes_has_one_name() {
+    for (ended, expected) in [
+        (End::ClientGone, "client_disconnected"),
+        (End::Complete, "gone"),
+    ] {
+        let mut call = model(|_| {});
+        call.ended = ended;
+        call.error = Some(error("gone", ErrorSource::Gone));
+        assert_eq!(text(&span(&call), "error.type"), Some(expected));
+        call.error = Some(error("overloaded_error", ErrorSource::Stream));
+        assert_eq!(text(&span(&call), "error.type"), Some("overloaded_error"));
+    }
+}
