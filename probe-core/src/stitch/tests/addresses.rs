@@ -234,13 +234,22 @@ fn a_server_that_is_still_open_when_its_client_is_forgotten_joins_nothing_newer(
 
 #[test]
 fn two_networks_with_the_same_addresses_join_nothing() {
-    let mut w = World::new();
-    w.open(&info(0, 1, "10.0.0.1:4", "10.0.0.2:8", 1));
-    w.open(&info(2, 3, "10.0.0.1:4", "10.0.0.2:8", 7));
-    w.open(&info(1, 2, "10.0.0.2:8", "10.0.0.1:4", 2));
-    w.start(&chat(2, 3, Role::Client, 10, 40));
-    w.run(&chat(1, 2, Role::Server, 11, 39));
-    w.end(&chat(2, 3, Role::Client, 10, 40));
-    w.drain();
-    assert_eq!(w.server(2).parent, None);
+    let ends = [
+        info(0, 1, "10.0.0.1:4", "10.0.0.2:8", 1),
+        info(1, 2, "10.0.0.2:8", "10.0.0.1:4", 2),
+        info(2, 3, "10.0.0.1:4", "10.0.0.2:8", 7),
+    ];
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [2, 0, 1]] {
+        for (conn, tgid) in [(0, 1), (2, 3)] {
+            let mut w = World::new();
+            for n in order {
+                w.open(&ends[n]);
+            }
+            w.start(&chat(conn, tgid, Role::Client, 10, 40));
+            w.run(&chat(1, 2, Role::Server, 11, 39));
+            w.end(&chat(conn, tgid, Role::Client, 10, 40));
+            w.drain();
+            assert_eq!(w.server(2).parent, None, "{order:?}");
+        }
+    }
 }

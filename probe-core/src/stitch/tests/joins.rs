@@ -272,19 +272,22 @@ fn the_trace_that_a_server_took_stands_when_the_client_learns_of_another() {
 
 #[test]
 fn two_requests_of_the_same_role_are_not_one() {
-    let mut w = World::new();
-    w.connect(0, 1, 2);
-    let (mut one, mut other) = (
-        call(0, 1, Role::Client, 15, 25, mcp("tools/list", None)),
-        call(1, 2, Role::Client, 16, 24, mcp("roots/list", None)),
-    );
-    (one.key.part, other.key.part) = (1, 1);
-    w.start(&one);
-    w.start(&other);
-    w.end(&other);
-    w.end(&one);
-    w.drain();
-    assert_eq!((w.client(1).parent, w.client(2).parent), (None, None));
+    for role in [Role::Client, Role::Server] {
+        let mut w = World::new();
+        w.connect(0, 1, 2);
+        let (mut one, mut other) = (
+            call(0, 1, role, 15, 25, mcp("tools/list", None)),
+            call(1, 2, role, 16, 24, mcp("tools/list", None)),
+        );
+        (one.key.part, other.key.part) = (1, 1);
+        w.start(&one);
+        w.start(&other);
+        w.end(&other);
+        w.end(&one);
+        w.drain();
+        assert_eq!(w.spans.len(), 2);
+        assert!(w.spans.iter().all(|s| s.parent.is_none()));
+    }
 }
 
 #[test]
