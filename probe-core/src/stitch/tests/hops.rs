@@ -321,3 +321,42 @@ fn a_damaged_capture_with_usage_counts_where_it_is() {
     world.end(&client);
     assert_eq!(counting(&world), [(2, crate::span::SpanKind::Server)]);
 }
+
+#[test]
+fn a_helpers_parent_is_known_by_its_number() {
+    // Discovery did not know yet when the parent began.
+    let mut world = World::new();
+    world.process(2, "/usr/bin/ollama", None);
+    world.facts(
+        3,
+        crate::stitch::facts::ProcessFacts {
+            executable: "/usr/bin/ollama".to_owned(),
+            parent: Some(crate::ids::ProcessId { tgid: 2, start: 0 }),
+            ..Default::default()
+        },
+    );
+    world.connect(2, 2, 3);
+    let mut call = chat(3, 3, Role::Server, 20, 40);
+    call.http.path = "/completion".to_owned();
+    world.run(&call);
+    world.drain();
+    assert!(world.spans.is_empty());
+}
+
+#[test]
+fn at_the_end_inner_calls_leave_first() {
+    // All of it is held back for what discovery will not say any more.
+    let mut world = World::new();
+    world.silent = true;
+    world.connect(0, 1, 2);
+    world.connect(2, 2, 3);
+    for call in chain() {
+        world.start(&call);
+        world.end(&call);
+    }
+    assert!(world.spans.is_empty());
+    world.drain();
+    assert_eq!(counting(&world), [(3, crate::span::SpanKind::Server)]);
+    assert_eq!(world.server(2).summary.hop, Some("proxy"));
+    check(&world.spans, &[]);
+}
