@@ -10,6 +10,8 @@
 
 pub mod dynamic;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod image;
 pub mod runtime;
 pub mod symbols;
