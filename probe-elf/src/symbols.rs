@@ -12,6 +12,8 @@ use crate::image::{Image, Section};
 const MAX_TABLE: u64 = 256 << 20;
 /// PLT relocations above this are refused; the largest libraries have some 10 000.
 const MAX_RELOCATIONS: u64 = 4 << 20;
+/// Slots for the few names that are asked for; each name has one, or two with `-fno-plt`.
+const MAX_SLOTS: usize = 64;
 const ENDIAN: LittleEndian = LittleEndian;
 
 /// A defined function or object.
@@ -78,6 +80,9 @@ pub fn got_slots<'d, R: ReadRef<'d>>(
                 continue;
             }
             let symbol = symbols.get(relocation.r_sym(ENDIAN, false) as usize);
+            if slots.len() >= MAX_SLOTS {
+                return Ok(slots);
+            }
             if let Some(name) = symbol.and_then(|symbol| name_of(symbol, strings, names)) {
                 slots.push(GotSlot {
                     address: relocation.r_offset.get(ENDIAN),

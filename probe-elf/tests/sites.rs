@@ -249,6 +249,11 @@ fn a_way_around_the_callee_is_refused() {
 }
 
 #[test]
+fn more_ways_than_a_wrapper_has_are_not_looked_at() {
+    assert_falls_back(fixture!("many_ways"), "SSL_read_ex");
+}
+
+#[test]
 fn a_changed_argument_is_refused() {
     assert_falls_back(fixture!("clobbered"), "SSL_read_ex");
     assert_falls_back(fixture!("clobbered"), "SSL_write_ex");

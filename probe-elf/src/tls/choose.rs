@@ -178,23 +178,24 @@ impl<'d, R: ReadRef<'d>> Chooser<'_, R> {
         let Some(subject) = subject_of(symbol) else {
             return Forwarding::None;
         };
-        let mut possible = false;
+        let mut tried: Vec<Target> = Vec::new();
         for transfer in &flow.transfers {
             let Some(to) = self.name_of(transfer.target) else {
                 continue;
             };
-            if to == symbol.name || site::function_of(to) != Some(function) {
+            let hooked = to != symbol.name && site::function_of(to) == Some(function);
+            if !hooked || tried.contains(&transfer.target) {
                 continue;
             }
             if wrapper::always_passes(self.image, &self.slots, subject, transfer.target) {
                 return Forwarding::Proven(to);
             }
-            possible = true;
+            tried.push(transfer.target);
         }
-        if possible {
-            Forwarding::Possible
-        } else {
+        if tried.is_empty() {
             Forwarding::None
+        } else {
+            Forwarding::Possible
         }
     }
 

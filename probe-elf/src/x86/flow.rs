@@ -16,8 +16,9 @@ use crate::symbols::GotSlot;
 
 /// A function with more instructions is not a thin wrapper; `SSL_free` has some 400.
 const MAX_INSTRUCTIONS: usize = 4096;
-/// Visits of instructions, each register of each may become unknown once.
-const MAX_STEPS: usize = 100_000;
+/// Visits of instructions. Each may be visited again when a register of it becomes unknown; real
+/// functions need fewer than two visits an instruction.
+const MAX_STEPS: usize = 20_000;
 /// The longest x86 instruction.
 const LONGEST: u64 = 15;
 /// Code is fetched in pieces of this size.
