@@ -241,6 +241,7 @@ fn a_tail_jump_keeps_the_return_address_on_top() {
 #[test]
 fn what_peeking_shares_is_not_hooked() {
     assert_falls_back(fixture!("shared_peek"), "SSL_read");
+    assert_falls_back(fixture!("shared_peek"), "SSL_write");
 }
 
 #[test]

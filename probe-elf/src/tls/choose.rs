@@ -9,6 +9,7 @@ use crate::image::Image;
 use crate::symbols::{self, GotSlot, Symbol};
 use crate::x86::emulation;
 use crate::x86::flow::{self, Flow, Subject, Target};
+use crate::x86::sweep;
 use crate::x86::values::Value;
 use crate::x86::wrapper::{self, Count, Inner, Out};
 
@@ -80,7 +81,7 @@ struct Chooser<'i, R> {
     symbols: &'i [Symbol],
     slots: Vec<GotSlot>,
     /// What `SSL_peek` and `SSL_peek_ex` call.
-    peeked: Vec<Target>,
+    peeked: Vec<u64>,
 }
 
 impl<'d, R: ReadRef<'d>> Chooser<'_, R> {
@@ -207,7 +208,7 @@ impl<'d, R: ReadRef<'d>> Chooser<'_, R> {
         };
         let inner = wrapper::inner(self.image, &self.slots, subject_of(symbol)?, count, flow)?;
         let target = Target::Address(inner.callee);
-        if self.peeked.contains(&target) || self.name_of(target).is_some() {
+        if self.peeked.contains(&inner.callee) || self.name_of(target).is_some() {
             return None;
         }
         let start = self.emulated_start(inner.callee)?;
@@ -242,18 +243,14 @@ impl<'d, R: ReadRef<'d>> Chooser<'_, R> {
         push(self.image, chosen, site(*start, When::Return, WHY_CALLEE));
     }
 
-    /// All that the peeking functions call. One that cannot be understood is not a reason to
-    /// refuse: what it calls directly stands in its flow, or it calls through a table.
-    fn peek_targets(&self) -> Vec<Target> {
+    /// All that the peeking functions call, also where not all their paths can be followed.
+    fn peek_targets(&self) -> Vec<u64> {
         let peeks = self
             .symbols
             .iter()
             .filter(|symbol| site::PEEKS.contains(&symbol.name));
-        let flows = peeks.filter_map(|symbol| self.explore(symbol));
-        flows
-            .flat_map(|flow| flow.transfers)
-            .map(|transfer| transfer.target)
-            .filter(|target| *target != Target::Indirect)
+        peeks
+            .flat_map(|peek| sweep::near_targets(self.image, peek.address, peek.size))
             .collect()
     }
 

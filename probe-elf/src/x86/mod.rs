@@ -2,5 +2,6 @@
 
 pub(crate) mod emulation;
 pub(crate) mod flow;
+pub(crate) mod sweep;
 pub(crate) mod values;
 pub(crate) mod wrapper;
