@@ -14,6 +14,13 @@ const MAX_TABLE: u64 = 256 << 20;
 const MAX_RELOCATIONS: u64 = 4 << 20;
 /// Slots for the few names that are asked for; each name has one, or two with `-fno-plt`.
 const MAX_SLOTS: usize = 64;
+/// Relocations that put a function's address into a slot. No number means two things.
+const SLOT_KINDS: [u32; 4] = [
+    elf::R_X86_64_JUMP_SLOT,
+    elf::R_X86_64_GLOB_DAT,
+    elf::R_AARCH64_JUMP_SLOT,
+    elf::R_AARCH64_GLOB_DAT,
+];
 const ENDIAN: LittleEndian = LittleEndian;
 
 /// A defined function or object.
@@ -76,7 +83,7 @@ pub fn got_slots<'d, R: ReadRef<'d>>(
         let (symbols, strings) = tables_of(image, symbols)?;
         for relocation in slice_of::<Rela64<LittleEndian>>(bytes) {
             let kind = relocation.r_type(ENDIAN, false);
-            if !matches!(kind, elf::R_X86_64_JUMP_SLOT | elf::R_X86_64_GLOB_DAT) {
+            if !SLOT_KINDS.contains(&kind) {
                 continue;
             }
             let symbol = symbols.get(relocation.r_sym(ENDIAN, false) as usize);

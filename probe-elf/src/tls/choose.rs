@@ -5,6 +5,7 @@ use object::read::ReadRef;
 
 use super::site::{self, Abi, Cost, Forward, Function, OpenSslSites, Site, When};
 use crate::Error;
+use crate::arm;
 use crate::image::Image;
 use crate::symbols::{self, GotSlot, Symbol};
 use crate::x86::emulation;
@@ -19,23 +20,46 @@ const WHY_CALL: &str =
     "the call of the internal function always runs and has all arguments in registers";
 const WHY_CALLEE: &str = "the kernel emulates the internal function's first instruction";
 const WHY_STEPPED: &str = "no emulated instruction is proven to see every call, so the function's first instruction is single-stepped";
-const WHY_ARM: &str = "on Arm the function's first instruction is hooked without disassembly";
+const WHY_ARM: &str = "on Arm the function's first instruction is hooked, whatever it is";
 
-/// Sites at the functions' first instructions, for processors that are not disassembled.
-pub(super) fn at_entries<'d, R: ReadRef<'d>>(image: &Image<R>, symbols: &[Symbol]) -> OpenSslSites {
+/// Sites at the functions' first instructions, for 64-bit Arm.
+pub(super) fn at_entries<'d, R: ReadRef<'d>>(
+    image: &Image<R>,
+    symbols: &[Symbol],
+) -> Result<OpenSslSites, Error> {
+    let slots = symbols::got_slots(image, &site::LOOKED_UP)?;
     let mut chosen = OpenSslSites::default();
     for symbol in symbols {
-        if let Some(function) = site::function_of(symbol.name) {
-            let at = Place {
-                address: symbol.address,
-                cost: Cost::SingleStep,
-                delta: 0,
-                why: WHY_ARM,
-            };
-            direct(image, &mut chosen, symbol.name, function, at);
+        let Some(function) = site::function_of(symbol.name) else {
+            continue;
+        };
+        let to = match arm::hands_over_to(image, &slots, symbol.address) {
+            Some(arm::Target::Name(name)) => Some(name),
+            Some(arm::Target::Address(address)) => name_at(symbols, address),
+            None => None,
+        };
+        let to = to.filter(|to| site::function_of(to) == Some(function) && *to != symbol.name);
+        if let Some(to) = to {
+            chosen.forwards.push(Forward {
+                from: symbol.name,
+                to,
+            });
+            continue;
         }
+        let place = Place {
+            address: symbol.address,
+            cost: Cost::SingleStep,
+            delta: 0,
+            why: WHY_ARM,
+        };
+        direct(image, &mut chosen, symbol.name, function, place);
     }
-    finish(chosen)
+    Ok(finish(chosen))
+}
+
+fn name_at(symbols: &[Symbol], address: u64) -> Option<&'static str> {
+    let known = symbols.iter().find(|symbol| symbol.address == address);
+    known.map(|symbol| symbol.name)
 }
 
 /// The cheapest sites that can be proven to be right.
@@ -257,11 +281,7 @@ impl<'d, R: ReadRef<'d>> Chooser<'_, R> {
     fn name_of(&self, target: Target) -> Option<&'static str> {
         match target {
             Target::Name(name) => Some(name),
-            Target::Address(address) => self
-                .symbols
-                .iter()
-                .find(|symbol| symbol.address == address)
-                .map(|known| known.name),
+            Target::Address(address) => name_at(self.symbols, address),
             Target::Indirect => None,
         }
     }
