@@ -1,5 +1,20 @@
 //! Messages in, calls out: an exchange with its meaning.
 
+mod body;
+mod clock;
+mod dialect;
+mod exchange;
+mod failure;
+mod inference;
+mod json_text;
+mod provider;
+mod reader;
+mod reading;
+mod rpc;
+mod target;
+
+pub use reader::{Options, Output, Reader, Started, Wish};
+
 use crate::ids::{ConnId, Context, Nanos, ProcessId, Role};
 use crate::message::{End, ExchangeIndex};
 use crate::trace_context::TraceContext;
@@ -14,6 +29,24 @@ pub struct CallKey {
     pub exchange: ExchangeIndex,
     /// The call in the exchange, from 0.
     pub part: u32,
+}
+
+/// A call whose request head was just recognised. What it is and how it ends comes later, as a
+/// [`Call`] with the same key, unless it turns out to be no call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Started {
+    /// Its name.
+    pub key: CallKey,
+    /// Which side of the call the observed process is.
+    pub role: Role,
+    /// The observed process.
+    pub process: ProcessId,
+    /// What in the process moved the request's first byte.
+    pub context: Context,
+    /// When the request's first byte moved.
+    pub at: Nanos,
+    /// The trace context of the request's headers.
+    pub header_trace: Option<TraceContext>,
 }
 
 /// A finished or abandoned call. Content is absent unless it was opted in.
@@ -337,3 +370,6 @@ pub struct Content {
     /// A part was cut at the cap.
     pub truncated: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,22 @@
 //! Ordered bytes in, HTTP messages out.
 
+mod body;
+mod chunked;
+mod connection;
+mod decode;
+mod ending;
+mod exchange;
+mod framing;
+mod half;
+mod head;
+mod request;
+mod response;
+pub mod sse;
+mod start;
+
+pub use connection::{Connection, Losses, MAX_EARLY, Protocol};
+pub use ending::Closed;
+
 use crate::ids::{Context, Nanos, Role};
 
 /// The number of an exchange on its connection, from 0, in the order of the requests.
@@ -121,6 +138,11 @@ impl<'a> Headers<'a> {
     /// The first value of the field `name`, if it is valid UTF-8.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a str> {
-        self.all(name).next().and_then(|v| std::str::from_utf8(v).ok())
+        self.all(name)
+            .next()
+            .and_then(|v| std::str::from_utf8(v).ok())
     }
 }
+
+#[cfg(test)]
+mod tests;
