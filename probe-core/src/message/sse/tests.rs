@@ -64,6 +64,10 @@ fn reads_events_at_any_cut() {
             &[(Some("message_stop"), "{}")],
         ),
         ("data: a\ndata: b\ndata:\ndata\n\n", &[(None, "a\nb\n\n")]),
+        (
+            "event: a\r\ndata: b\r\ndata: c\r\n\r\n",
+            &[(Some("a"), "b\nc")],
+        ),
         (": ping\n\n:\n\ndata: x\n: y\n\n", &[(None, "x")]),
         (
             "id: 1\nretry: 5\ndatum: no\ndata2: no\ndat: no\n d: no\ndata: x\n\n",
