@@ -1,7 +1,7 @@
 //! The scanner itself: one small state machine over the bytes.
 
 use super::schema::{NOWHERE, NodeId, ROOT, Schema, Take};
-use super::text::{MAX_LONG, MAX_TEXT, TextBuffer, plain_string};
+use super::text::{MAX_LONG, MAX_TEXT, TextBuffer, plain_len, plain_string};
 use super::value::{At, Text, Value};
 
 /// The longest number or literal. A longer integer is not reported.
@@ -234,9 +234,9 @@ impl Scanner {
             b' ' | b'\t' | b'\r' | b'\n' => 1,
             b'}' => self.close(schema, false, sink),
             b'"' => {
-                if let Some((key, taken)) = plain_string(&rest[1..], MAX_KEY) {
-                    self.at_key(schema, key.text.as_bytes());
-                    return 1 + taken;
+                if let Some(len) = plain_len(&rest[1..], MAX_KEY) {
+                    self.at_key(schema, &rest[1..=len]);
+                    return len + 2;
                 }
                 self.text.begin(MAX_KEY);
                 self.state = State::KeyText;
