@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod call;
+pub mod conventions;
 pub mod ids;
 pub mod json;
 pub mod message;
