@@ -27,6 +27,7 @@ pub(crate) struct Def {
     pub(crate) label: Option<&'static str>,
 }
 
+/// A counter without label.
 const fn counter(name: &'static str, unit: &'static str, help: &'static str) -> Def {
     Def {
         name,
@@ -44,10 +45,13 @@ const fn gauge(name: &'static str, unit: &'static str, help: &'static str) -> De
     }
 }
 
-const fn labelled(def: Def, label: &'static str) -> Def {
+const fn labelled(def: &Def, label: &'static str) -> Def {
     Def {
+        name: def.name,
+        unit: def.unit,
+        help: def.help,
+        monotonic: def.monotonic,
         label: Some(label),
-        ..def
     }
 }
 
@@ -113,7 +117,7 @@ pub(crate) const HTTP2_CONNECTIONS: Def = counter(
 );
 /// Finished calls by operation.
 pub(crate) const CALLS: Def = labelled(
-    counter(
+    &counter(
         "kaos_probe.calls",
         "{call}",
         "Calls that ended, by their operation",
@@ -134,7 +138,7 @@ pub(crate) const SPANS_UNSAMPLED: Def = counter(
 );
 /// Lost spans by reason.
 pub(crate) const SPANS_DROPPED: Def = labelled(
-    counter(
+    &counter(
         "kaos_probe.spans.dropped",
         "{span}",
         "Spans that never reached a collector, by reason",
@@ -143,7 +147,7 @@ pub(crate) const SPANS_DROPPED: Def = labelled(
 );
 /// Failed requests to the collector.
 pub(crate) const EXPORTS_FAILED: Def = labelled(
-    counter(
+    &counter(
         "kaos_probe.exports.failed",
         "{request}",
         "Requests to a collector that failed, tried again or not, by signal",
