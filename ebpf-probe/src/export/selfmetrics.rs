@@ -167,6 +167,27 @@ pub(crate) const SERIES_OVERFLOWS: Def = counter(
     "Measurements that went into an overflow series because a metric was full",
 );
 
+/// All metrics of the probe itself.
+const ALL: [&Def; 17] = [
+    &RING_REFUSALS,
+    &RECORDS,
+    &BYTES,
+    &LOST_BYTES,
+    &TRUNCATED_BODIES,
+    &UNKNOWN_ENCODINGS,
+    &LATE_ATTACHMENTS,
+    &CONNECTIONS,
+    &PROCESSES,
+    &HTTP2_CONNECTIONS,
+    &CALLS,
+    &SPANS_EXPORTED,
+    &SPANS_UNSAMPLED,
+    &SPANS_DROPPED,
+    &EXPORTS_FAILED,
+    &QUEUE_LENGTH,
+    &SERIES_OVERFLOWS,
+];
+
 /// All counters and gauges of the probe. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counters {
@@ -193,6 +214,13 @@ pub(crate) struct Reading {
 }
 
 impl Counters {
+    /// Shows every metric without label from now on: a zero says more than an absence.
+    pub(crate) fn declare_all(&self) {
+        for def in ALL.iter().filter(|def| def.label.is_none()) {
+            self.cell(def);
+        }
+    }
+
     /// The cell of a metric without label. It is shown from now on, from zero.
     pub(crate) fn cell(&self, def: &'static Def) -> Cell {
         self.labelled(def, "")
@@ -275,6 +303,17 @@ mod tests {
                 values: vec![(String::new(), 9)]
             }]
         );
+    }
+
+    #[test]
+    fn names_are_unique_and_all_are_shown_from_zero() {
+        let counters = Counters::default();
+        counters.declare_all();
+        let shown = counters.read();
+        let unlabelled = ALL.iter().filter(|def| def.label.is_none()).count();
+        assert_eq!(shown.len(), unlabelled);
+        let names: std::collections::BTreeSet<_> = ALL.iter().map(|def| def.name).collect();
+        assert_eq!(names.len(), ALL.len());
     }
 
     #[test]
