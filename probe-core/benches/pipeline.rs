@@ -11,9 +11,7 @@ use std::time::Instant;
 use probe_common::record::{HEADER, Header, IN, Kind, OUT};
 use probe_core::call::{Options, Output, Reader};
 use probe_core::conventions::Conventions;
-use probe_core::ids::{
-    ConnId, ConnInfo, Context, Direction, Endpoints, ProcessId, Transport,
-};
+use probe_core::ids::{ConnId, ConnInfo, Context, Direction, Endpoints, ProcessId, Transport};
 use probe_core::message::Connection;
 use probe_core::span::Span;
 use probe_core::stitch::{Config, Stitcher};
@@ -34,7 +32,9 @@ struct Pipeline {
 fn main() {
     let number = |name: &str, default: u64| {
         let value = std::env::var(name).ok();
-        value.and_then(|value| value.parse().ok()).unwrap_or(default)
+        value
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(default)
     };
     let (streams, chunks) = (number("STREAMS", 1000), number("CHUNKS", 100));
     let mut pipeline = Pipeline::new(streams);
@@ -48,9 +48,15 @@ fn main() {
     let spans = pipeline.spans.len() as u64;
     assert_eq!(spans, streams, "each stream is one span");
     for span in &pipeline.spans {
-        assert!(format!("{span:?}").contains("gpt-4o-2024-08-06"), "{span:?}");
+        assert!(
+            format!("{span:?}").contains("gpt-4o-2024-08-06"),
+            "{span:?}"
+        );
     }
-    println!("records={} seconds={seconds:.6} spans={spans}", measured.len());
+    println!(
+        "records={} seconds={seconds:.6} spans={spans}",
+        measured.len()
+    );
 }
 
 /// What callgrind counts: nothing but the chunks. Never inlined, to be found by its name.
@@ -67,7 +73,10 @@ fn feed(pipeline: &mut Pipeline, records: &[Vec<u8>]) {
 
 impl Pipeline {
     fn new(streams: u64) -> Self {
-        let config = Config { conventions: Conventions::default(), ..Config::default() };
+        let config = Config {
+            conventions: Conventions::default(),
+            ..Config::default()
+        };
         let mut stitcher = Stitcher::new(config, [7; 32]);
         let mut connections = HashMap::new();
         for stream in 0..streams {
@@ -80,25 +89,41 @@ impl Pipeline {
             };
             connections.insert(info.id, stages);
         }
-        Self { connections, stitcher, spans: Vec::new() }
+        Self {
+            connections,
+            stitcher,
+            spans: Vec::new(),
+        }
     }
 
     fn record(&mut self, record: &[u8]) {
         let (header, bytes) = Header::parse(record).expect("the record is ours");
         let conn = ConnId(header.conn);
-        let stages = self.connections.get_mut(&conn).expect("the connection is open");
+        let stages = self
+            .connections
+            .get_mut(&conn)
+            .expect("the connection is open");
         let data = Data {
             conn,
-            direction: if header.direction == OUT { Direction::Out } else { Direction::In },
+            direction: if header.direction == OUT {
+                Direction::Out
+            } else {
+                Direction::In
+            },
             offset: header.offset,
             len: header.len,
             bytes,
             at: header.at,
-            context: Context { tid: header.tid, token: header.token },
+            context: Context {
+                tid: header.tid,
+                token: header.token,
+            },
         };
         let parts = stages.assembler.push(&data);
         assert_eq!((parts.gap_before, parts.gap_after), (0, 0), "no holes");
-        let Stages { messages, reader, .. } = stages;
+        let Stages {
+            messages, reader, ..
+        } = stages;
         messages.data(data.direction, parts.bytes, data.at, data.context, reader);
         for output in reader.outputs() {
             match output {
@@ -115,7 +140,10 @@ fn connection(stream: u64) -> ConnInfo {
     let port = 10_000 + u16::try_from(stream % 50_000).expect("below 50 000");
     ConnInfo {
         id: ConnId(stream),
-        process: ProcessId { tgid: 100, start: 1 },
+        process: ProcessId {
+            tgid: 100,
+            start: 1,
+        },
         transport: Transport::Plain,
         endpoints: Some(Endpoints {
             local: ([10, 0, 0, 1], port).into(),
@@ -138,7 +166,11 @@ fn records(streams: u64, chunks: u64) -> (Vec<Vec<u8>>, Vec<Vec<u8>>, Vec<Vec<u8
             *place += payload.len() as u64;
             bytes
         };
-        offsets.iter_mut().enumerate().map(write).collect::<Vec<_>>()
+        offsets
+            .iter_mut()
+            .enumerate()
+            .map(write)
+            .collect::<Vec<_>>()
     };
     let body = r#"{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
     let request = format!(
@@ -151,7 +183,9 @@ fn records(streams: u64, chunks: u64) -> (Vec<Vec<u8>>, Vec<Vec<u8>>, Vec<Vec<u8
     let mut before = all(OUT, request.as_bytes());
     before.extend(all(IN, head.as_bytes()));
     let chunk = chunked(&event(r#"{"content":" token"}"#, "null", ""));
-    let measured = (0..chunks).flat_map(|_| all(IN, chunk.as_bytes())).collect();
+    let measured = (0..chunks)
+        .flat_map(|_| all(IN, chunk.as_bytes()))
+        .collect();
     let usage = r#","usage":{"prompt_tokens":9,"completion_tokens":100,"total_tokens":109}"#;
     let last = chunked(&event("{}", r#""stop""#, usage)) + &chunked("data: [DONE]\n\n");
     let after = all(IN, (last + "0\r\n\r\n").as_bytes());
