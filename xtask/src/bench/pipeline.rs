@@ -24,7 +24,7 @@ pub(crate) fn run(Args { streams, chunks }: &Args) -> anyhow::Result<()> {
     let binary = build()?;
     let mut best = f64::MAX;
     let mut records = 0;
-    // Others share the machine: the fastest of a few runs is the least disturbed.
+    // The time is the thread's own, but caches are shared: the fastest run is the least disturbed.
     for _ in 0..5 {
         let said = read(command(&binary).envs(size(*streams, *chunks)))?;
         records = field(&said, "records")?;
