@@ -8,7 +8,9 @@
 #![forbid(unsafe_code)]
 
 pub mod call;
+pub mod conventions;
 pub mod ids;
+pub mod json;
 pub mod message;
 pub mod span;
 pub mod stitch;

@@ -2,25 +2,29 @@
 
 mod bench;
 mod build;
+mod cmd;
 mod demo;
 mod interrupt;
+mod paths;
 mod peers;
 mod setup;
 mod test;
 mod tidy;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 /// The chores of kaos-telemetry.
 #[derive(Parser)]
 #[command(name = "cargo xtask", version, propagate_version = true)]
-struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     chore: Chore,
 }
 
 #[derive(Subcommand)]
-enum Chore {
+pub(crate) enum Chore {
     /// Install what the other chores need; says what it installs, asks nothing, may be repeated.
     Setup(setup::Args),
     /// Build the kernel programs and the probe.
@@ -37,8 +41,8 @@ enum Chore {
     Tidy(tidy::Args),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().chore {
+fn main() -> ExitCode {
+    let result = match Cli::parse().chore {
         Chore::Setup(args) => setup::run(&args),
         Chore::Build(args) => build::run(&args),
         Chore::Demo(args) => demo::run(&args),
@@ -46,5 +50,13 @@ fn main() -> anyhow::Result<()> {
         Chore::Bench(args) => bench::run(&args),
         Chore::Peers(args) => peers::run(&args),
         Chore::Tidy(args) => tidy::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // In words; a backtrace of xtask helps nobody.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

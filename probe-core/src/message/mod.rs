@@ -1,5 +1,7 @@
 //! Ordered bytes in, HTTP messages out.
 
+pub mod sse;
+
 use crate::ids::{Context, Nanos, Role};
 
 /// The number of an exchange on its connection, from 0, in the order of the requests.
@@ -121,6 +123,8 @@ impl<'a> Headers<'a> {
     /// The first value of the field `name`, if it is valid UTF-8.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a str> {
-        self.all(name).next().and_then(|v| std::str::from_utf8(v).ok())
+        self.all(name)
+            .next()
+            .and_then(|v| std::str::from_utf8(v).ok())
     }
 }

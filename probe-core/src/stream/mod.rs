@@ -1,5 +1,9 @@
 //! Records in, ordered bytes with explicit gaps out.
 
+mod assembler;
+
+pub use assembler::{Assembler, Parts};
+
 use crate::ids::{ConnId, ConnInfo, Context, Direction, Nanos};
 
 /// One record of the kernel half, decoded.

@@ -1,0 +1,238 @@
+//! One operation on one connection: the same for sockets and for TLS libraries.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_user};
+use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_probe_read_user as read_user};
+use probe_common::capture::{self, Connection, HTTP, IGNORED, OPENED, UNKNOWN};
+use probe_common::http::{self, Look, PEEK};
+use probe_common::maps::{Process, counter};
+use probe_common::record::{Kind, LATE, Open, PIECE};
+
+use crate::kernel;
+use crate::maps::{Copying, GRANTS, count};
+use crate::records::{header, send, send_bytes, send_open};
+
+/// The most pieces and segments of one operation that are looked at; the rest is a hole.
+const STEPS: u32 = 96;
+
+/// The bytes of an operation: one buffer, or the buffers of an `iovec` array.
+#[derive(Clone, Copy)]
+pub struct Segments {
+    /// Address of the array, 0 for one buffer.
+    pub vector: u64,
+    /// Entries of the array.
+    pub entries: u64,
+    /// Address of the first buffer.
+    pub buffer: u64,
+    /// Bytes of the first buffer.
+    pub length: u64,
+}
+
+impl Segments {
+    /// One buffer.
+    #[inline(always)]
+    pub const fn one(buffer: u64, length: u64) -> Self {
+        Self { vector: 0, entries: 1, buffer, length }
+    }
+
+    /// An array of buffers.
+    #[inline(always)]
+    pub fn many(vector: u64, entries: u64) -> Self {
+        let [buffer, length] = entry(vector, 0);
+        Self { vector, entries, buffer, length }
+    }
+}
+
+/// An operation that moved `n` bytes.
+pub struct Operation {
+    pub direction: u8,
+    pub n: u64,
+    pub segments: Segments,
+    /// Stream offset of its first byte.
+    pub start: u64,
+    pub process: Process,
+    /// The socket, 0 where it is not known.
+    pub sk: u64,
+    /// The socket or the TLS library's object.
+    pub pointer: u64,
+    /// [`TLS`] or 0.
+    pub transport: u32,
+}
+
+/// A number that no other connection has.
+#[inline(always)]
+pub fn new_id() -> u64 {
+    // SAFETY: the helpers have no preconditions.
+    let (now, cpu) = unsafe { (bpf_ktime_get_ns(), bpf_get_smp_processor_id()) };
+    // Two connections of one CPU are never a nanosecond apart; 2^56 ns are two years.
+    (u64::from(cpu & 0xff) << 56) | (now & 0x00ff_ffff_ffff_ffff)
+}
+
+/// Follows `operation` on `c`, and sends what of it is wanted. `state` is this call's own.
+#[inline(always)]
+pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Copying) {
+    let Operation { direction, n, segments, start, process, .. } = *operation;
+    c.side(direction).offset = start.wrapping_add(n);
+    if c.class != HTTP && c.class != UNKNOWN {
+        return;
+    }
+    if c.wants_look(direction) {
+        let look = look_at(&segments, n);
+        if look == Look::Http2 && c.class == UNKNOWN {
+            count(counter::HTTP2, 1);
+            announce(c, operation, probe_common::record::HTTP2);
+        }
+        if !c.begin(direction, start, look, process.policy) {
+            return;
+        }
+        if c.flags & OPENED == 0 {
+            announce(c, operation, 0);
+        }
+    }
+    let limit = c.side(direction).limit;
+    let tail = capture::default_tail(start, n);
+    let over = start.wrapping_add(n) > limit;
+    // SAFETY: the value is read field by field; user space replaces it whole.
+    let (limit, tail) = match if over { unsafe { GRANTS.get(c.id) } } else { None } {
+        Some(grant) => {
+            let granted = grant.tail(direction);
+            (grant.until(direction, limit), if granted.1 > granted.0 { granted } else { tail })
+        }
+        None => (limit, tail),
+    };
+    copy(state, c.id, operation, limit, tail);
+}
+
+/// Copies the wanted pieces; what is left out at the end is told by a mark.
+///
+/// The state stands in a map's memory, not on the stack: there the verifier takes every value
+/// for unknown, so that all steps of the loop look alike to it and are checked once.
+#[inline(always)]
+fn copy(state: &'static mut Copying, id: u64, operation: &Operation, limit: u64, tail: (u64, u64)) {
+    let Operation { direction, n, segments, start, process, .. } = *operation;
+    state.header = header(Kind::Data, direction, id, process.start);
+    state.start = start;
+    state.n = n;
+    state.limit = limit;
+    state.tail = tail;
+    state.vector = segments.vector;
+    state.entries = segments.entries;
+    state.index = 0;
+    state.at = segments.buffer;
+    state.left = min(segments.length, n);
+    state.done = 0;
+    state.sent = 0;
+    let mut context: *mut Copying = state;
+    // SAFETY: the callback has the shape that the helper calls, and the state outlives the call.
+    unsafe { bpf_loop(STEPS, step as *mut c_void, (&raw mut context).cast(), 0) };
+    // SAFETY: the loop is over; nobody else has the state.
+    let state = unsafe { &mut *context };
+    if state.sent < state.n {
+        state.header.offset = state.start + state.sent;
+        state.header.len = state.n - state.sent;
+        count(counter::OVER_CREDIT, state.header.len);
+        send(&state.header);
+    }
+}
+
+const GO_ON: i64 = 0;
+const STOP: i64 = 1;
+
+/// One piece, or the move to the next segment.
+extern "C" fn step(_: u64, context: *const *mut Copying) -> i64 {
+    // SAFETY: the helper hands over what `copy` gave it.
+    let s = unsafe { &mut **context };
+    if s.left == 0 {
+        s.index += 1;
+        if s.done >= s.n || s.index >= s.entries {
+            return STOP;
+        }
+        let [buffer, length] = entry(s.vector, s.index);
+        s.at = buffer;
+        s.left = min(length, s.n - s.done);
+        return GO_ON;
+    }
+    let offset = s.start + s.done;
+    let (wanted, mut m) = capture::piece(offset, s.left, s.limit, s.tail.0, s.tail.1);
+    if wanted {
+        m = min(m, PIECE as u64);
+        s.header.offset = offset;
+        s.header.len = m;
+        send_bytes(&s.header, s.at, m);
+        s.sent = s.done + m;
+    }
+    s.at += m;
+    s.left -= m;
+    s.done += m;
+    if s.done >= s.n { STOP } else { GO_ON }
+}
+
+/// Tells user space of the connection.
+#[inline(always)]
+fn announce(c: &mut Connection, operation: &Operation, flags: u32) {
+    c.flags |= OPENED;
+    announce_as(Kind::Open, c, operation, flags);
+}
+
+/// Sends what is known of the connection as a record of `kind`.
+///
+/// Not inlined: its frame is given back before bytes are copied.
+#[inline(never)]
+pub fn announce_as(kind: Kind, c: &Connection, operation: &Operation, flags: u32) -> u32 {
+    let mut open = Open { flags: flags | operation.transport, socket: c.socket, ..Open::default() };
+    if c.flags & capture::LATE != 0 {
+        open.flags |= LATE;
+    }
+    open.pointer = operation.pointer;
+    if operation.sk != 0 {
+        kernel::addresses(operation.sk, &mut open);
+    }
+    let header = header(kind, operation.direction, c.id, operation.process.start);
+    send_open(&header, &open);
+    0
+}
+
+/// What the first bytes of the operation look like.
+#[inline(always)]
+fn look_at(segments: &Segments, n: u64) -> Look {
+    let mut first = [0u8; PEEK];
+    let n = min(min(segments.length, n), PEEK as u64);
+    let bytes = core::hint::black_box(n) & 0x1f;
+    if bytes > PEEK as u64 {
+        return Look::Other;
+    }
+    // SAFETY: at most `PEEK` bytes go into an array of that size.
+    let failed =
+        unsafe { bpf_probe_read_user(first.as_mut_ptr().cast(), bytes as u32, segments.buffer as *const _) };
+    if failed != 0 {
+        count(counter::UNREADABLE, 1);
+        return Look::Other;
+    }
+    http::look(&first, n as usize)
+}
+
+/// An entry of an `iovec` array: address and length.
+#[inline(always)]
+fn entry(vector: u64, index: u64) -> [u64; 2] {
+    let at = vector.wrapping_add(index.wrapping_mul(16));
+    // SAFETY: the helper checks the address.
+    match unsafe { read_user(at as *const [u64; 2]) } {
+        Ok(entry) => entry,
+        Err(_) => {
+            count(counter::UNREADABLE, 1);
+            [0, 0]
+        }
+    }
+}
+
+/// The connection needs nothing more than its offsets.
+#[inline(always)]
+pub const fn is_done(c: &Connection) -> bool {
+    c.class == IGNORED
+}
+
+#[inline(always)]
+const fn min(a: u64, b: u64) -> u64 {
+    if a < b { a } else { b }
+}

@@ -1,0 +1,129 @@
+//! The maps, and the counters in one of them.
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use probe_common::capture::Connection;
+use probe_common::record::Header;
+use probe_common::maps::{
+    CONNECTIONS as MAX_CONNECTIONS, Grant, PROCESSES as MAX_PROCESSES, Process, RING as RING_BYTES,
+    Settings, TLS_CALLS as MAX_TLS_CALLS, TlsKey, counter,
+};
+
+/// Where a copy stands.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Copying {
+    /// Head of the next record.
+    pub header: Header,
+    /// Stream offset of the operation's first byte.
+    pub start: u64,
+    /// Bytes of the operation.
+    pub n: u64,
+    /// Bytes before this stream offset are wanted …
+    pub limit: u64,
+    /// … and those between these two.
+    pub tail: (u64, u64),
+    /// Address of the `iovec` array.
+    pub vector: u64,
+    /// Its entries.
+    pub entries: u64,
+    /// The entry that `at` is in.
+    pub index: u64,
+    /// Address of the next byte.
+    pub at: u64,
+    /// Bytes left in this segment.
+    pub left: u64,
+    /// Bytes gone through.
+    pub done: u64,
+    /// Bytes up to the end of the last piece that was sent.
+    pub sent: u64,
+}
+
+/// What a thread does in the TLS library: set at the entry, taken at the return.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct TlsCall {
+    /// The connection object; 0 outside of a call.
+    pub ssl: u64,
+    /// The caller's buffer.
+    pub buffer: u64,
+    /// Where the byte count is written, 0 when it is returned.
+    pub count: u64,
+    /// The socket that was used inside the call, 0 if none was.
+    pub sk: u64,
+    /// `IN` or `OUT`.
+    pub direction: u64,
+    /// The stack pointer at the entry.
+    pub stack: u64,
+    /// For the copy at the return: a uprobe may be preempted, so the place is the thread's own.
+    pub copying: Copying,
+}
+
+impl TlsCall {
+    /// No call.
+    pub const NONE: Self = Self {
+        ssl: 0,
+        buffer: 0,
+        count: 0,
+        sk: 0,
+        direction: 0,
+        stack: 0,
+        copying: Copying {
+            header: Header {
+                kind: 0,
+                direction: 0,
+                flags: 0,
+                captured: 0,
+                at: 0,
+                conn: 0,
+                tgid: 0,
+                tid: 0,
+                start: 0,
+                offset: 0,
+                len: 0,
+                token: 0,
+            },
+            start: 0,
+            n: 0,
+            limit: 0,
+            tail: (0, 0),
+            vector: 0,
+            entries: 0,
+            index: 0,
+            at: 0,
+            left: 0,
+            done: 0,
+            sent: 0,
+        },
+    };
+}
+
+#[map]
+pub static RING: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+/// For the copy at the end of a system call, where a CPU does one thing at a time.
+#[map]
+pub static SCRATCH: PerCpuArray<Copying> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+pub static PROCESSES: HashMap<u32, Process> = HashMap::with_max_entries(MAX_PROCESSES, 0);
+#[map]
+pub static SOCKETS: HashMap<u64, Connection> = HashMap::with_max_entries(MAX_CONNECTIONS, 0);
+#[map]
+pub static TLS_CONNECTIONS: HashMap<TlsKey, Connection> =
+    HashMap::with_max_entries(MAX_CONNECTIONS, 0);
+#[map]
+pub static TLS_CALLS: LruHashMap<u64, TlsCall> = LruHashMap::with_max_entries(MAX_TLS_CALLS, 0);
+#[map]
+pub static GRANTS: HashMap<u64, Grant> = HashMap::with_max_entries(MAX_CONNECTIONS, 0);
+#[map]
+pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
+#[map]
+pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
+
+/// Adds to a counter of `probe_common::maps::counter`.
+#[inline(always)]
+pub fn count(index: u32, by: u64) {
+    if let Some(slot) = COUNTERS.get_ptr_mut(index) {
+        // SAFETY: the slot is this CPU's own and lives as long as the map.
+        unsafe { *slot = (*slot).wrapping_add(by) };
+    }
+}

@@ -1,0 +1,88 @@
+//! The process tap, and the policy of a process.
+
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use probe_common::maps::{POLICY_OFF, Process, counter};
+use probe_common::record::{IN, Kind};
+
+use crate::kernel;
+use crate::maps::{PROCESSES, SETTINGS, count};
+use crate::records::{header, send};
+
+/// The current process, if it is opted in.
+#[inline(always)]
+pub fn current() -> Option<Process> {
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let process = match PROCESSES.get_ptr_mut(tgid) {
+        Some(known) => {
+            // SAFETY: the entry lives until the process exits; user space replaces it whole.
+            let known = unsafe { &mut *known };
+            if known.start == 0 && known.policy != POLICY_OFF {
+                // User space knows the start to a clock tick only, and leaves it to us.
+                known.start = kernel::process_start();
+            }
+            *known
+        }
+        None => by_default(tgid)?,
+    };
+    (process.policy != POLICY_OFF).then_some(process)
+}
+
+/// Takes up a process that nobody decided about, when that is the setting.
+#[inline(always)]
+fn by_default(tgid: u32) -> Option<Process> {
+    let policy = SETTINGS.get(0)?.default_policy;
+    if policy == POLICY_OFF {
+        return None;
+    }
+    let process = Process { policy, flags: 0, start: kernel::process_start() };
+    if PROCESSES.insert(tgid, process, 0).is_err() {
+        count(counter::PROCESSES_FULL, 1);
+    }
+    Some(process)
+}
+
+/// A child takes its parent's policy before it runs its first instruction.
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
+    let child: *const u8 = ctx.arg(1);
+    let Some((tgid, tid)) = kernel::ids_of(child as u64) else { return 0 };
+    if tgid != tid {
+        return 0;
+    }
+    let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
+    // SAFETY: the value is copied at once.
+    let Some(known) = (unsafe { PROCESSES.get(parent) }).copied() else { return 0 };
+    let process = Process { start: kernel::start_of(child as u64), ..known };
+    if PROCESSES.insert(tgid, process, 0).is_err() {
+        count(counter::PROCESSES_FULL, 1);
+    }
+    if process.policy != POLICY_OFF {
+        send(&header(Kind::Fork, IN, u64::from(tgid), process.start));
+    }
+    0
+}
+
+/// User space looks at each new program: a selector may want it.
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn process_exec(_: BtfTracePointContext) -> i32 {
+    send(&header(Kind::Exec, IN, 0, kernel::process_start()));
+    0
+}
+
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn process_exit(_: BtfTracePointContext) -> i32 {
+    let ids = bpf_get_current_pid_tgid();
+    let tgid = (ids >> 32) as u32;
+    if tgid != ids as u32 {
+        return 0;
+    }
+    // SAFETY: the value is copied at once.
+    let known = unsafe { PROCESSES.get(tgid) }.copied();
+    if let Some(process) = known {
+        let _ = PROCESSES.remove(tgid);
+        send(&header(Kind::Exit, IN, 0, process.start));
+    }
+    0
+}

@@ -1,0 +1,114 @@
+//! Writing records into the ring.
+
+use core::ptr::addr_of_mut;
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
+use aya_ebpf::helpers::generated::bpf_probe_read_user;
+use probe_common::maps::counter;
+use probe_common::record::{CLASSES, Header, Kind, Open, PIECE};
+
+use crate::maps::{RING, count};
+
+/// A record with room for `N` bytes.
+#[repr(C)]
+struct Slot<const N: usize> {
+    header: Header,
+    bytes: [u8; N],
+}
+
+#[repr(C)]
+struct OpenSlot {
+    header: Header,
+    open: Open,
+}
+
+/// The header of a record about the current thread.
+#[inline(always)]
+pub fn header(kind: Kind, direction: u8, conn: u64, start: u64) -> Header {
+    let ids = bpf_get_current_pid_tgid();
+    Header {
+        kind: kind as u8,
+        direction,
+        flags: 0,
+        captured: 0,
+        // SAFETY: the helper has no preconditions.
+        at: unsafe { bpf_ktime_get_ns() },
+        conn,
+        tgid: (ids >> 32) as u32,
+        tid: ids as u32,
+        start,
+        offset: 0,
+        len: 0,
+        token: 0,
+    }
+}
+
+/// Sends a header alone.
+#[inline(always)]
+pub fn send(header: &Header) {
+    match RING.reserve::<Header>(0) {
+        Some(mut slot) => {
+            slot.write(*header);
+            slot.submit(0);
+        }
+        None => count(counter::RING_FULL, 1),
+    }
+}
+
+/// Sends a header and what is known of the connection.
+#[inline(always)]
+pub fn send_open(header: &Header, open: &Open) {
+    match RING.reserve::<OpenSlot>(0) {
+        Some(mut slot) => {
+            let at = slot.as_mut_ptr();
+            // SAFETY: the slot is reserved, aligned to 8 bytes and large enough.
+            unsafe {
+                addr_of_mut!((*at).header).write(*header);
+                addr_of_mut!((*at).header.captured).write(size_of::<Open>() as u32);
+                addr_of_mut!((*at).open).write(*open);
+            }
+            slot.submit(0);
+        }
+        None => count(counter::RING_FULL, 1),
+    }
+}
+
+/// Sends `n` bytes (at most [`PIECE`]) of user memory in the smallest slot that holds them.
+#[inline(always)]
+pub fn send_bytes(header: &Header, user: u64, n: u64) {
+    if n <= CLASSES[0] as u64 {
+        send_class::<{ CLASSES[0] }>(header, user, n);
+    } else if n <= CLASSES[1] as u64 {
+        send_class::<{ CLASSES[1] }>(header, user, n);
+    } else if n <= CLASSES[2] as u64 {
+        send_class::<{ CLASSES[2] }>(header, user, n);
+    } else {
+        send_class::<PIECE>(header, user, n);
+    }
+}
+
+#[inline(always)]
+fn send_class<const N: usize>(header: &Header, user: u64, n: u64) {
+    let Some(mut slot) = RING.reserve::<Slot<N>>(0) else {
+        count(counter::RING_FULL, 1);
+        return;
+    };
+    let at = slot.as_mut_ptr();
+    // SAFETY: the slot is reserved, aligned to 8 bytes and has room for `N` bytes.
+    unsafe {
+        addr_of_mut!((*at).header).write(*header);
+        // The verifier wants a bound, and would follow the value back through every step of the
+        // copy to prove it. Read back from the slot it is just a number.
+        let captured = addr_of_mut!((*at).header.captured);
+        captured.write_volatile(n as u32);
+        let mut n = captured.read_volatile();
+        if n > N as u32 {
+            n = N as u32;
+        }
+        if bpf_probe_read_user(addr_of_mut!((*at).bytes).cast(), n, user as *const _) != 0 {
+            captured.write(0);
+            count(counter::UNREADABLE, 1);
+        }
+    }
+    slot.submit(0);
+}

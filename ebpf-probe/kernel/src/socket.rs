@@ -1,0 +1,279 @@
+//! The socket tap for kernels without kprobes: one hook at the end of every system call.
+//!
+//! At `sys_exit` the registers still hold the arguments, so no hook at the entry is needed and
+//! nothing is kept between the two. The bytes are there too, for writes as well as for reads,
+//! and their pages are present.
+
+use aya_ebpf::helpers::generated::bpf_send_signal;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use probe_common::capture::{Connection, HTTP, OPENED, TLS as TLS_SOCKET};
+use probe_common::maps::{PROCESS_HELD, Process, counter};
+use probe_common::record::{IN, Kind, OUT};
+
+use crate::connections::{Operation, Segments, is_done, new_id, operate};
+use crate::kernel;
+use crate::maps::{GRANTS, SCRATCH, SOCKETS, TLS_CALLS, count};
+use crate::process;
+use crate::records::{header, send};
+
+/// `struct pt_regs` of x86-64, stable since 2.6.24 (arch/x86/include/asm/ptrace.h).
+#[repr(C)]
+struct Registers {
+    saved: [u64; 6],
+    r11: u64,
+    r10: u64,
+    r9: u64,
+    r8: u64,
+    ax: u64,
+    cx: u64,
+    dx: u64,
+    si: u64,
+    di: u64,
+    orig_ax: u64,
+    ip: u64,
+    cs: u64,
+}
+
+/// Code segment of 32-bit programs.
+const USER32_CS: u64 = 0x23;
+
+const READ: u64 = 0;
+const WRITE: u64 = 1;
+const MMAP: u64 = 9;
+const READV: u64 = 19;
+const WRITEV: u64 = 20;
+const SENDTO: u64 = 44;
+const RECVFROM: u64 = 45;
+const SENDMSG: u64 = 46;
+const RECVMSG: u64 = 47;
+const RECVMMSG: u64 = 299;
+const SENDMMSG: u64 = 307;
+const PREADV2: u64 = 327;
+const PWRITEV2: u64 = 328;
+
+const SIGSTOP: u32 = 19;
+const PROT_EXEC: u64 = 4;
+const MAP_ANONYMOUS: u64 = 0x20;
+const MSG_PEEK: u64 = 2;
+const MSG_TRUNC: u64 = 0x20;
+const MSG_ERRQUEUE: u64 = 0x2000;
+/// Flags of a receive that moves no bytes out of the stream, or none into the buffer.
+const MSG_NOT_DATA: u64 = MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE;
+
+const TCP_FIN_WAIT1: i32 = 4;
+const TCP_CLOSE: i32 = 7;
+const TCP_LAST_ACK: i32 = 9;
+
+#[btf_tracepoint(function = "sys_exit")]
+pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
+    let registers: *const Registers = ctx.arg(0);
+    let returned: i64 = ctx.arg(1);
+    if returned < 0 {
+        return 0;
+    }
+    // SAFETY: the tracepoint's first argument is the task's saved registers.
+    let registers = unsafe { &*registers };
+    let direction = match registers.orig_ax {
+        READ | READV | RECVFROM | RECVMSG | RECVMMSG | PREADV2 => IN,
+        WRITE | WRITEV | SENDTO | SENDMSG | SENDMMSG | PWRITEV2 => OUT,
+        MMAP => return mapped(registers),
+        _ => return 0,
+    };
+    let Some(process) = process::current() else { return 0 };
+    if registers.cs == USER32_CS {
+        count(counter::COMPAT, 1);
+        return 0;
+    }
+    let Some(sk) = kernel::socket_of(registers.di) else { return 0 };
+    if returned == 0 {
+        if direction == IN {
+            end_of_stream(registers, sk, process);
+        }
+        return 0;
+    }
+    if let Some((n, segments)) = bytes_of(registers, returned as u64) {
+        moved(sk, direction, n, segments, process);
+    }
+    0
+}
+
+/// How many bytes of the stream a call moved, and where they are in the caller's memory.
+#[inline(always)]
+fn bytes_of(registers: &Registers, returned: u64) -> Option<(u64, Segments)> {
+    let Registers { si, dx, r10, .. } = *registers;
+    let vector = match registers.orig_ax {
+        RECVFROM if r10 & MSG_NOT_DATA != 0 => return None,
+        RECVMSG if dx & MSG_NOT_DATA != 0 => return None,
+        READ | WRITE | SENDTO | RECVFROM => return Some((returned, Segments::one(si, returned))),
+        READV | WRITEV | PREADV2 | PWRITEV2 => (si, dx),
+        // `struct user_msghdr`: the vector stands at 16, its length at 24.
+        _ => (user::<u64>(si + 16)?, user::<u64>(si + 24)?),
+    };
+    let n = match registers.orig_ax {
+        // Here the result counts messages, and the count of bytes stands in each (at 56 of
+        // `struct mmsghdr`). The first is followed, the others show as a hole.
+        SENDMMSG | RECVMMSG => u64::from(user::<u32>(si + 56)?),
+        _ => returned,
+    };
+    Some((n, Segments::many(vector.0, vector.1)))
+}
+
+/// `n` bytes moved over `sk`.
+#[inline(always)]
+fn moved(sk: u64, direction: u8, n: u64, segments: Segments, process: Process) {
+    let Some(c) = connection(sk, direction, n) else { return };
+    let end = if direction == IN { kernel::read_seq(sk) } else { kernel::write_seq(sk) };
+    let side = c.side(direction);
+    // What others moved since, by calls that this hook does not see.
+    let mut skipped = end.wrapping_sub(n as u32).wrapping_sub(side.seq);
+    if skipped == 1 && direction == IN && kernel::has_fin(sk) {
+        // A FIN takes a sequence number, and is read together with the last bytes.
+        skipped = 0;
+    }
+    let start = side.offset.wrapping_add(u64::from(skipped));
+    side.seq = end;
+    if c.class == TLS_SOCKET && c.flags & OPENED == 0 {
+        bind(sk, c);
+    }
+    if is_done(c) {
+        return;
+    }
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
+    // SAFETY: no other program runs on this CPU before this one ends.
+    let scratch = unsafe { &mut *scratch };
+    operate(c, &Operation { direction, n, segments, start, process, sk, pointer: sk, transport: 0 }, scratch);
+}
+
+/// The state of `sk`, made now if it is new and TCP.
+#[inline(always)]
+fn connection(sk: u64, direction: u8, n: u64) -> Option<&'static mut Connection> {
+    if let Some(known) = SOCKETS.get_ptr_mut(sk) {
+        // SAFETY: the entry lives until the socket closes.
+        return Some(unsafe { &mut *known });
+    }
+    if !kernel::is_tcp(sk) {
+        return None;
+    }
+    if create(sk, direction, n) != 0 {
+        count(counter::CONNECTIONS_FULL, 1);
+        return None;
+    }
+    // SAFETY: as above.
+    SOCKETS.get_ptr_mut(sk).map(|known| unsafe { &mut *known })
+}
+
+/// Begins to follow `sk` at the operation that was just seen, at the socket's own offsets.
+///
+/// Not inlined: its frame is given back before bytes are copied.
+#[inline(never)]
+fn create(sk: u64, direction: u8, n: u64) -> i32 {
+    let mut read = kernel::bytes_read(sk);
+    let mut written = kernel::bytes_written(sk);
+    if direction == IN {
+        read = read.wrapping_sub(n);
+    } else {
+        written = written.wrapping_sub(n);
+    }
+    // The SYN of the side that connected counts as a byte.
+    if written == 1 {
+        written = 0;
+    }
+    let mut c = Connection::new(new_id(), read > 0 || written > 0);
+    c.sides[0].offset = read;
+    c.sides[1].offset = written;
+    c.sides[0].seq = kernel::read_seq(sk);
+    c.sides[1].seq = kernel::write_seq(sk);
+    let side = c.side(direction);
+    side.seq = side.seq.wrapping_sub(n as u32);
+    match SOCKETS.insert(sk, c, 0) {
+        Ok(()) => 0,
+        Err(error) => error,
+    }
+}
+
+/// A socket that carries TLS was used inside a call of the TLS library: now it is known whose.
+#[inline(always)]
+fn bind(sk: u64, c: &mut Connection) {
+    if let Some(call) = TLS_CALLS.get_ptr_mut(bpf_get_current_pid_tgid()) {
+        // SAFETY: the entry belongs to this thread, which is here.
+        unsafe {
+            if (*call).ssl != 0 {
+                (*call).sk = sk;
+                // Once told is enough.
+                c.flags |= OPENED;
+            }
+        }
+    }
+}
+
+/// A read of nothing: the peer sends no more.
+#[inline(always)]
+fn end_of_stream(registers: &Registers, sk: u64, process: Process) {
+    let asked = match registers.orig_ax {
+        READ | RECVFROM => registers.dx,
+        _ => 1,
+    };
+    if asked == 0 {
+        return;
+    }
+    if let Some(c) = SOCKETS.get_ptr_mut(sk) {
+        // SAFETY: the entry lives until the socket closes.
+        let c = unsafe { &*c };
+        if c.class == HTTP && c.flags & OPENED != 0 {
+            send(&header(Kind::HalfClosed, IN, c.id, process.start));
+        }
+    }
+}
+
+/// A file was mapped executable: perhaps a TLS library.
+#[inline(always)]
+fn mapped(registers: &Registers) -> i32 {
+    if registers.dx & PROT_EXEC != 0
+        && registers.r10 & MAP_ANONYMOUS == 0
+        && let Some(process) = process::current()
+    {
+        if process.flags & PROCESS_HELD != 0 {
+            // Before the record: whoever lets it go on must find the stop pending at least.
+            // SAFETY: the helper has no preconditions.
+            unsafe { bpf_send_signal(SIGSTOP) };
+        }
+        send(&header(Kind::Map, IN, 0, process.start));
+    }
+    0
+}
+
+/// Sockets end here, whoever held them.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
+    let sk: *const u8 = ctx.arg(0);
+    let state: i32 = ctx.arg(2);
+    if state != TCP_CLOSE && state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK {
+        return 0;
+    }
+    let sk = sk as u64;
+    let Some(c) = SOCKETS.get_ptr_mut(sk) else { return 0 };
+    // SAFETY: the entry is removed below and nowhere else.
+    let c = unsafe { &*c };
+    let told = c.class == HTTP && c.flags & OPENED != 0;
+    let id = c.id;
+    if state != TCP_CLOSE && !kernel::is_shut(sk) {
+        if told {
+            send(&header(Kind::HalfClosed, OUT, id, 0));
+        }
+        return 0;
+    }
+    let _ = SOCKETS.remove(sk);
+    let _ = GRANTS.remove(id);
+    if told {
+        send(&header(Kind::Closed, OUT, id, 0));
+    }
+    0
+}
+
+#[inline(always)]
+fn user<T>(at: u64) -> Option<T> {
+    // SAFETY: the helper checks the address.
+    unsafe { bpf_probe_read_user(at as *const T) }.ok()
+}

@@ -1,0 +1,194 @@
+//! The tap of OpenSSL and what has its functions. Where each program is attached is chosen by
+//! `probe-elf`; here the entry keeps the arguments and the return has the count.
+
+use aya_ebpf::bindings::pt_regs;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
+use aya_ebpf::macros::{uprobe, uretprobe};
+use aya_ebpf::programs::{ProbeContext, RetProbeContext};
+use probe_common::capture::Connection;
+use probe_common::maps::{TlsKey, counter};
+use probe_common::record::{IN, Kind, OUT, TLS};
+
+use crate::connections::{Operation, Segments, announce_as, new_id, operate};
+use crate::maps::{GRANTS, SOCKETS, TLS_CALLS, TLS_CONNECTIONS, TlsCall, count};
+use crate::process;
+use crate::records::{header, send};
+
+/// Entry of a function that returns the byte count: `SSL_read`, `SSL_write`.
+macro_rules! entry {
+    ($name:ident, $direction:expr, $count:expr) => {
+        #[uprobe]
+        pub fn $name(ctx: ProbeContext) -> u32 {
+            enter(&ctx, $direction, $count);
+            0
+        }
+    };
+}
+
+// The count is returned.
+entry!(tls_read, IN, None);
+entry!(tls_write, OUT, None);
+// The count is written where the fourth argument points: the `_ex` forms, and their callees.
+entry!(tls_read_ex, IN, Some(3));
+entry!(tls_write_ex, OUT, Some(3));
+// The count is written where the fifth argument points: `SSL_write_ex2`, and the callee of 3.3.
+entry!(tls_write_ex2, OUT, Some(4));
+
+#[inline(always)]
+fn enter(ctx: &ProbeContext, direction: u8, count_argument: Option<usize>) {
+    if process::current().is_none() {
+        return;
+    }
+    let thread = bpf_get_current_pid_tgid();
+    if TLS_CALLS.get_ptr_mut(thread).is_none() && first_call(thread) != 0 {
+        count(counter::UNPAIRED, 1);
+        return;
+    }
+    let Some(call) = TLS_CALLS.get_ptr_mut(thread) else { return };
+    // SAFETY: the entry belongs to this thread, which is here.
+    let call = unsafe { &mut *call };
+    call.ssl = ctx.arg::<u64>(0).unwrap_or(0);
+    call.buffer = ctx.arg::<u64>(1).unwrap_or(0);
+    call.count = count_argument.and_then(|n| ctx.arg::<u64>(n)).unwrap_or(0);
+    call.sk = 0;
+    call.stack = stack_of(ctx.regs);
+    call.direction = u64::from(direction);
+}
+
+/// The stack pointer.
+#[inline(always)]
+fn stack_of(registers: *const pt_regs) -> u64 {
+    // SAFETY: the context of a uprobe is the task's registers.
+    unsafe { (*registers).rsp }
+}
+
+/// The place of a thread is made once; the oldest ones are thrown out by the map.
+///
+/// Not inlined: its frame is large and is given back at once.
+#[inline(never)]
+fn first_call(thread: u64) -> i32 {
+    match TLS_CALLS.insert(thread, TlsCall::NONE, 0) {
+        Ok(()) => 0,
+        Err(error) => error,
+    }
+}
+
+#[uretprobe]
+pub fn tls_return(ctx: RetProbeContext) -> u32 {
+    let Some(process) = process::current() else { return 0 };
+    let thread = bpf_get_current_pid_tgid();
+    let Some(call) = TLS_CALLS.get_ptr_mut(thread) else {
+        count(counter::UNPAIRED, 1);
+        return 0;
+    };
+    // SAFETY: the entry belongs to this thread, which is here.
+    let call = unsafe { &mut *call };
+    let ssl = call.ssl;
+    call.ssl = 0;
+    // A callee has other callers too: ours is the one whose frame this return leaves. A hook at
+    // the `call` sees the stack as it is after the return, one at the entry sees it 8 lower.
+    let frame = stack_of(ctx.regs).wrapping_sub(call.stack);
+    if ssl == 0 || (frame != 0 && frame != 8) {
+        count(counter::UNPAIRED, 1);
+        return 0;
+    }
+    let returned: i32 = ctx.ret();
+    if returned <= 0 {
+        return 0;
+    }
+    let n = if call.count == 0 {
+        returned as u64
+    } else {
+        // SAFETY: the helper checks the address.
+        unsafe { bpf_probe_read_user(call.count as *const u64) }.unwrap_or(0)
+    };
+    if n == 0 || n > i32::MAX as u64 {
+        return 0;
+    }
+    let key = TlsKey { ssl, tgid: (thread >> 32) as u32, pad: 0 };
+    let Some(c) = connection(&key) else { return 0 };
+    let direction = if call.direction == u64::from(IN) { IN } else { OUT };
+    let start = c.side(direction).offset;
+    let operation = Operation {
+        direction,
+        n,
+        segments: Segments::one(call.buffer, n),
+        start,
+        process,
+        sk: call.sk,
+        pointer: ssl,
+        transport: TLS,
+    };
+    if call.sk != 0 && c.socket == 0 {
+        bind(c, &operation);
+    }
+    operate(c, &operation, &mut call.copying);
+    0
+}
+
+/// The socket is known from now on.
+#[inline(always)]
+fn bind(c: &mut Connection, operation: &Operation) {
+    if let Some(socket) = SOCKETS.get_ptr_mut(operation.sk) {
+        // SAFETY: the entry lives until the socket closes.
+        c.socket = unsafe { (*socket).id };
+        if c.flags & probe_common::capture::OPENED != 0 {
+            announce_as(Kind::Bound, c, operation, 0);
+        }
+    }
+}
+
+/// The state of a TLS connection, made now if it is new. Whether bytes passed before is not
+/// known, so it counts as joined late until a head is seen.
+#[inline(always)]
+fn connection(key: &TlsKey) -> Option<&'static mut Connection> {
+    if let Some(known) = TLS_CONNECTIONS.get_ptr_mut(key) {
+        // SAFETY: the entry lives until the object is freed.
+        return Some(unsafe { &mut *known });
+    }
+    if create(key) != 0 {
+        count(counter::CONNECTIONS_FULL, 1);
+        return None;
+    }
+    // SAFETY: as above.
+    TLS_CONNECTIONS.get_ptr_mut(key).map(|known| unsafe { &mut *known })
+}
+
+/// Not inlined: its frame is given back before bytes are copied.
+#[inline(never)]
+fn create(key: &TlsKey) -> i32 {
+    match TLS_CONNECTIONS.insert(key, Connection::new(new_id(), true), 0) {
+        Ok(()) => 0,
+        Err(error) => error,
+    }
+}
+
+/// `SSL_free`: the object is gone, and its address may come back at once.
+#[uprobe]
+pub fn tls_free(ctx: ProbeContext) -> u32 {
+    ended(&ctx, Kind::Closed)
+}
+
+/// `SSL_shutdown`: the process sends no more.
+#[uprobe]
+pub fn tls_shutdown(ctx: ProbeContext) -> u32 {
+    ended(&ctx, Kind::HalfClosed)
+}
+
+#[inline(always)]
+fn ended(ctx: &ProbeContext, kind: Kind) -> u32 {
+    let Some(process) = process::current() else { return 0 };
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let key = TlsKey { ssl: ctx.arg::<u64>(0).unwrap_or(0), tgid, pad: 0 };
+    let Some(c) = TLS_CONNECTIONS.get_ptr_mut(key) else { return 0 };
+    // SAFETY: the entry is removed below and nowhere else.
+    let (id, opened) = unsafe { ((*c).id, (*c).flags & probe_common::capture::OPENED) };
+    if kind == Kind::Closed {
+        let _ = TLS_CONNECTIONS.remove(key);
+        let _ = GRANTS.remove(id);
+    }
+    if opened != 0 {
+        send(&header(kind, OUT, id, process.start));
+    }
+    0
+}

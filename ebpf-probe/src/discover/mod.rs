@@ -1,0 +1,298 @@
+//! Which processes there are, which of them are opted in, and what they are: the only module
+//! that touches `/proc`.
+
+mod libraries;
+mod ports;
+pub(crate) mod proc;
+mod selector;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use probe_common::maps::{PROCESS_HELD, Process as Policy};
+use probe_core::ids::ProcessId;
+use probe_core::stitch::facts::ProcessFacts;
+use rustix::process::{Pid, Signal, kill_process};
+
+use self::libraries::Libraries;
+use self::proc::Process;
+pub(crate) use self::selector::Selector;
+use crate::export::identity;
+use crate::export::resource::Registry;
+use crate::feed::ProcessEvent;
+use crate::kernel::{Control, Counters};
+
+/// How often the kernel half's counters are read.
+const COUNTING: Duration = Duration::from_secs(1);
+
+/// What discovery is asked.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Something happened to a process.
+    Event(ProcessEvent),
+    /// A connection of this process was seen: say what it is.
+    Describe(ProcessId),
+    /// Opt this process in, whatever the selectors say, and send back a value when it is.
+    OptIn(u32, Sender<()>),
+}
+
+/// How discovery works.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// Which processes are opted in.
+    pub(crate) selectors: Vec<Selector>,
+    /// The policy that they get.
+    pub(crate) policy: u32,
+    /// Whether command lines go into resources.
+    pub(crate) command_lines: bool,
+    /// Whether opted-in processes are held at each new library until it was looked at: only for
+    /// a command of our own.
+    pub(crate) hold: bool,
+}
+
+/// The discovery thread's state.
+pub(crate) struct Discovery {
+    options: Options,
+    control: Control,
+    libraries: Libraries,
+    registry: Arc<Registry>,
+    facts: Sender<(ProcessId, ProcessFacts)>,
+    /// Opted-in processes, with the start time that the kernel half uses once it is known.
+    opted_in: HashMap<u32, u64>,
+    boot_id: String,
+    counted: Box<dyn FnMut(&Counters) + Send>,
+    counted_at: Instant,
+}
+
+impl Discovery {
+    /// Opts in what the selectors mean among the processes that run already.
+    pub(crate) fn new(
+        options: Options,
+        mut control: Control,
+        registry: Arc<Registry>,
+        facts: Sender<(ProcessId, ProcessFacts)>,
+        counted: Box<dyn FnMut(&Counters) + Send>,
+    ) -> anyhow::Result<Self> {
+        control.set_policy(std::process::id(), Policy::default())?;
+        let mut discovery = Self {
+            options,
+            control,
+            libraries: Libraries::default(),
+            registry,
+            facts,
+            opted_in: HashMap::new(),
+            boot_id: proc::boot_id(),
+            counted,
+            counted_at: Instant::now(),
+        };
+        if discovery.options.selectors.contains(&Selector::All) {
+            discovery.control.set_default_policy(discovery.options.policy)?;
+        }
+        for tgid in proc::all()? {
+            discovery.consider(tgid);
+        }
+        Ok(discovery)
+    }
+
+    /// Works until the other end is gone.
+    pub(crate) fn run(mut self, requests: &Receiver<Request>) {
+        loop {
+            let first = match requests.recv_timeout(COUNTING) {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.count();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            // A program that starts maps dozens of files within milliseconds: one look at its
+            // maps serves all that wait.
+            let mut changed = BTreeSet::new();
+            self.take(first, &mut changed);
+            while let Ok(next) = requests.try_recv() {
+                self.take(next, &mut changed);
+            }
+            for tgid in changed {
+                self.look_at_libraries(tgid);
+                self.release(tgid);
+            }
+            if self.counted_at.elapsed() > COUNTING {
+                self.count();
+            }
+        }
+        self.count();
+    }
+
+    fn count(&mut self) {
+        self.counted_at = Instant::now();
+        (self.counted)(&self.control.counters());
+    }
+
+    fn take(&mut self, request: Request, changed: &mut BTreeSet<u32>) {
+        match request {
+            Request::Event(ProcessEvent::Exec(id)) => {
+                self.consider(id.tgid);
+            }
+            Request::Event(ProcessEvent::Fork { child }) => {
+                self.opted_in.insert(child.tgid, child.start);
+            }
+            Request::Event(ProcessEvent::Map(id)) => {
+                changed.insert(id.tgid);
+            }
+            Request::Event(ProcessEvent::Exit(id, at)) => {
+                self.opted_in.remove(&id.tgid);
+                self.registry.ended(id, at);
+            }
+            Request::Describe(id) => self.describe(id),
+            Request::OptIn(tgid, done) => {
+                self.opt_in(tgid);
+                let _ = done.send(());
+            }
+        }
+    }
+
+    /// Opts a process in if a selector means it.
+    fn consider(&mut self, tgid: u32) {
+        if tgid == std::process::id() {
+            return;
+        }
+        let Some(process) = proc::process(tgid) else { return };
+        let selectors = &self.options.selectors;
+        if self.opted_in.contains_key(&tgid) {
+            self.look_at_libraries(tgid);
+        } else if selectors.iter().any(|s| s.matches(&process, &ports::of)) {
+            self.opt_in(tgid);
+        }
+    }
+
+    fn opt_in(&mut self, tgid: u32) {
+        let flags = if self.options.hold { PROCESS_HELD } else { 0 };
+        // The kernel half fills in the start: /proc knows it to a clock tick only.
+        let policy = Policy { policy: self.options.policy, flags, start: 0 };
+        if let Err(error) = self.control.set_policy(tgid, policy) {
+            tracing::warn!(pid = tgid, error = format!("{error:#}"), "cannot opt in");
+            return;
+        }
+        self.opted_in.entry(tgid).or_insert(0);
+        self.look_at_libraries(tgid);
+    }
+
+    /// Lets a held process go on, now that its libraries were looked at. A stop that is still
+    /// pending is taken back by this (signal(7)).
+    fn release(&self, tgid: u32) {
+        if self.options.hold
+            && let Some(pid) = i32::try_from(tgid).ok().and_then(Pid::from_raw)
+        {
+            let _ = kill_process(pid, Signal::CONT);
+        }
+    }
+
+    fn look_at_libraries(&mut self, tgid: u32) {
+        for mapped in proc::mapped(tgid) {
+            self.libraries.meet(tgid, &mapped, &mut self.control);
+        }
+    }
+
+    /// Says what a process is, to the stitcher and to the exporters.
+    fn describe(&mut self, id: ProcessId) {
+        let Some(process) = proc::process(id.tgid).filter(|p| is_same(p, id)) else { return };
+        self.opted_in.insert(id.tgid, id.start);
+        let parent = self
+            .opted_in
+            .get(&process.parent)
+            .map(|start| ProcessId { tgid: process.parent, start: *start });
+        let facts = ProcessFacts {
+            executable: process
+                .executable
+                .as_ref()
+                .map(|path| path.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            parent,
+            agent_name: process.environment.agent_name.clone(),
+            kaos_resource: None,
+        };
+        let resource = identity::resource(id, &self.identity(&process));
+        self.registry.insert(id, Arc::new(resource));
+        let _ = self.facts.send((id, facts));
+    }
+
+    fn identity(&self, process: &Process) -> identity::Facts {
+        let name = process.executable.as_ref().and_then(|path| path.file_name());
+        identity::Facts {
+            otel_service_name: process.environment.otel_service_name.clone(),
+            otel_resource_attributes: process.environment.otel_resource_attributes.clone(),
+            executable: name.map(|name| name.to_string_lossy().into_owned()),
+            executable_path: process.executable.as_ref().map(|p| p.to_string_lossy().into_owned()),
+            script: script_of(process),
+            command_line: self.options.command_lines.then(|| process.arguments.join(" ")),
+            owner: process.uid.map(|uid| uid.to_string()),
+            parent_pid: Some(process.parent),
+            created: None,
+            container_id: process.container.clone(),
+            boot_id: self.boot_id.clone(),
+        }
+    }
+}
+
+/// Whether what stands in `/proc` now is the process that the kernel half means. Its clock ticks
+/// are coarser; a start of 0 means that the kernel half does not know.
+const fn is_same(process: &Process, id: ProcessId) -> bool {
+    const TICK: u64 = 10_000_000;
+    id.start == 0 || process.start_tick == id.start / TICK * TICK
+}
+
+/// The script or module that an interpreter runs.
+fn script_of(process: &Process) -> Option<String> {
+    const INTERPRETERS: [&str; 6] = ["python", "pypy", "node", "ruby", "perl", "bun"];
+    let executable = process.executable.as_ref()?.file_name()?.to_string_lossy().into_owned();
+    if !INTERPRETERS.iter().any(|name| executable.starts_with(name)) {
+        return None;
+    }
+    let mut arguments = process.arguments.iter().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "-m" => return arguments.next().cloned(),
+            "-c" | "-e" | "-" => return None,
+            "-W" | "-X" | "-r" | "--require" | "--import" => {
+                arguments.next();
+            }
+            flag if flag.starts_with('-') => {}
+            script => {
+                let name = script.rsplit('/').next().unwrap_or(script);
+                return Some(name.to_owned());
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_of_an_interpreter_is_its_name() {
+        for (arguments, want) in [
+            (&["python", "-u", "/srv/agent.py", "--port", "1"][..], Some("agent.py")),
+            (&["python3", "-m", "pais.server"], Some("pais.server")),
+            (&["python", "-X", "dev", "x.py"], Some("x.py")),
+            (&["python", "-c", "print(1)"], None),
+            (&["python"], None),
+        ] {
+            let process = Process {
+                executable: Some("/usr/bin/python3.11".into()),
+                arguments: arguments.iter().map(|s| (*s).to_owned()).collect(),
+                ..Process::default()
+            };
+            assert_eq!(script_of(&process).as_deref(), want, "{arguments:?}");
+        }
+        let server = Process {
+            executable: Some("/usr/bin/llama-server".into()),
+            arguments: vec!["llama-server".into(), "x".into()],
+            ..Process::default()
+        };
+        assert_eq!(script_of(&server), None);
+    }
+}

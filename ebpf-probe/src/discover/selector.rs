@@ -1,0 +1,136 @@
+//! Which processes are opted in.
+
+use super::proc::Process;
+
+/// One way to opt processes in; any that matches is enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Selector {
+    /// Every process.
+    All,
+    /// A process and its descendants.
+    Pid(u32),
+    /// The executable's path, by a pattern with `*` and `?`; without a slash, its last part.
+    Executable(String),
+    /// The whole command line, by a pattern.
+    Command(String),
+    /// The name, by a pattern.
+    Comm(String),
+    /// The beginning of the container's id.
+    Container(String),
+    /// The cgroup's path, or a path above it.
+    Cgroup(String),
+    /// It listens on, or is connected to, this TCP port.
+    Port(u16),
+}
+
+impl Selector {
+    /// Whether the process is meant. `ports` gives the process's TCP ports when they are asked
+    /// for, which costs a walk of its descriptors.
+    pub(crate) fn matches(&self, process: &Process, ports: &dyn Fn(u32) -> Vec<u16>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Pid(pid) => process.tgid == *pid,
+            Self::Executable(pattern) => process.executable.as_ref().is_some_and(|path| {
+                let name = if pattern.contains('/') {
+                    Some(path.as_os_str())
+                } else {
+                    path.file_name()
+                };
+                name.is_some_and(|name| glob(pattern, &name.to_string_lossy()))
+            }),
+            Self::Command(pattern) => glob(pattern, &process.arguments.join(" ")),
+            Self::Comm(pattern) => glob(pattern, &process.comm),
+            Self::Container(prefix) => process
+                .container
+                .as_ref()
+                .is_some_and(|id| !prefix.is_empty() && id.starts_with(&prefix.to_ascii_lowercase())),
+            Self::Cgroup(path) => process.cgroup.as_ref().is_some_and(|own| {
+                let path = path.trim_end_matches('/');
+                own.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }),
+            Self::Port(port) => ports(process.tgid).contains(port),
+        }
+    }
+}
+
+/// Matches `text` against a pattern in which `*` stands for any run and `?` for any character.
+/// Takes time in proportion to the product of the lengths at the most.
+pub(crate) fn glob(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (mut p, mut t) = (0, 0);
+    let mut star = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(c) if *c == '?' || *c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((at, from)) => {
+                    star = Some((at, from + 1));
+                    p = at + 1;
+                    t = from + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_whole_texts() {
+        for (pattern, text, want) in [
+            ("python*", "python3.12", true),
+            ("python*", "cpython", false),
+            ("*uvicorn*pais*", "/v/bin/python uvicorn --factory pais.server", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("*", "", true),
+            ("", "x", false),
+            ("a*b*c", "aXbYbZc", true),
+        ] {
+            assert_eq!(glob(pattern, text), want, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn each_selector_looks_at_its_own_fact() {
+        let process = Process {
+            tgid: 7,
+            comm: "python".into(),
+            executable: Some("/usr/bin/python3.11".into()),
+            arguments: vec!["python".into(), "agent.py".into()],
+            container: Some("abc123".into()),
+            cgroup: Some("/kubepods/pod1/c".into()),
+            ..Process::default()
+        };
+        let ports = |_| vec![8000];
+        for (selector, want) in [
+            (Selector::All, true),
+            (Selector::Pid(7), true),
+            (Selector::Pid(8), false),
+            (Selector::Executable("python3*".into()), true),
+            (Selector::Executable("/usr/bin/python3*".into()), true),
+            (Selector::Executable("/opt/*".into()), false),
+            (Selector::Command("*agent.py*".into()), true),
+            (Selector::Comm("python".into()), true),
+            (Selector::Container("abc".into()), true),
+            (Selector::Container(String::new()), false),
+            (Selector::Cgroup("/kubepods".into()), true),
+            (Selector::Cgroup("/kube".into()), false),
+            (Selector::Port(8000), true),
+            (Selector::Port(1), false),
+        ] {
+            assert_eq!(selector.matches(&process, &ports), want, "{selector:?}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Policies, counters, and where the TLS tap is attached.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use aya::Ebpf;
+use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use aya::programs::UProbe;
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope};
+use probe_common::maps::{Process, Settings, counter};
+
+use super::feed::take;
+use super::pod::Pod;
+
+/// Values of `probe_common::maps::counter`, summed over the CPUs.
+pub(crate) type Counters = [u64; counter::COUNT as usize];
+
+/// Every program of the TLS tap.
+const TLS_PROGRAMS: [&str; 8] = [
+    "tls_read",
+    "tls_write",
+    "tls_read_ex",
+    "tls_write_ex",
+    "tls_write_ex2",
+    "tls_return",
+    "tls_free",
+    "tls_shutdown",
+];
+
+/// Sets policies and attaches probes.
+pub(crate) struct Control {
+    ebpf: Ebpf,
+    processes: HashMap<MapData, u32, Pod<Process>>,
+    settings: Array<MapData, Pod<Settings>>,
+    counters: PerCpuArray<MapData, u64>,
+}
+
+/// A place of the TLS tap that is attached.
+pub(crate) struct Attached {
+    program: &'static str,
+    link: UProbeLinkId,
+}
+
+impl Control {
+    pub(super) fn new(mut ebpf: Ebpf) -> anyhow::Result<Self> {
+        for name in TLS_PROGRAMS {
+            uprobe(&mut ebpf, name)?
+                .load()
+                .with_context(|| format!("the kernel refused the program {name}"))?;
+        }
+        Ok(Self {
+            processes: HashMap::try_from(take(&mut ebpf, "PROCESSES")?)?,
+            settings: Array::try_from(take(&mut ebpf, "SETTINGS")?)?,
+            counters: PerCpuArray::try_from(take(&mut ebpf, "COUNTERS")?)?,
+            ebpf,
+        })
+    }
+
+    /// Sets the policy of a process; its children inherit it.
+    pub(crate) fn set_policy(&mut self, tgid: u32, process: Process) -> anyhow::Result<()> {
+        self.processes
+            .insert(tgid, Pod(process), 0)
+            .with_context(|| format!("cannot set the policy of process {tgid}"))
+    }
+
+    /// Sets the policy of processes that nobody decided about.
+    pub(crate) fn set_default_policy(&mut self, policy: u32) -> anyhow::Result<()> {
+        let settings = Pod(Settings {
+            default_policy: policy,
+            pad: 0,
+        });
+        self.settings
+            .set(0, settings, 0)
+            .context("cannot set the default policy")
+    }
+
+    /// What the kernel half counted so far.
+    pub(crate) fn counters(&self) -> Counters {
+        let mut sums = Counters::default();
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let index = u32::try_from(i).unwrap_or(u32::MAX);
+            if let Ok(values) = self.counters.get(&index, 0) {
+                *sum = values.iter().sum();
+            }
+        }
+        sums
+    }
+
+    /// Attaches a program of the TLS tap at a file offset, for every process that maps the file.
+    pub(crate) fn attach(
+        &mut self,
+        program: &'static str,
+        file: &Path,
+        offset: u64,
+    ) -> anyhow::Result<Attached> {
+        let link = uprobe(&mut self.ebpf, program)?
+            .attach(
+                UProbeAttachLocation::AbsoluteOffset(offset),
+                file,
+                UProbeScope::AllProcesses,
+            )
+            .with_context(|| {
+                format!(
+                    "cannot attach {program} at {offset:#x} of {}",
+                    file.display()
+                )
+            })?;
+        Ok(Attached { program, link })
+    }
+
+    /// Takes an attached program away; the file's users are left as they were.
+    pub(crate) fn detach(&mut self, attached: Attached) -> anyhow::Result<()> {
+        uprobe(&mut self.ebpf, attached.program)?.detach(attached.link)?;
+        Ok(())
+    }
+}
+
+fn uprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut UProbe> {
+    Ok(ebpf
+        .program_mut(name)
+        .ok_or_else(|| anyhow!("the kernel half has no program {name}"))?
+        .try_into()?)
+}

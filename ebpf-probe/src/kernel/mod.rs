@@ -1,0 +1,64 @@
+//! The kernel half, from here: the only module that touches aya.
+//!
+//! [`load`] gives two halves that live on two threads: [`Feed`] reads records and grants credit,
+//! [`Control`] sets policies and attaches the TLS tap.
+
+mod btf;
+mod control;
+mod feed;
+mod offsets;
+mod pod;
+
+use anyhow::{Context as _, anyhow};
+use aya::programs::BtfTracePoint;
+use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel, include_bytes_aligned};
+
+pub(crate) use control::{Control, Counters};
+pub(crate) use feed::Feed;
+pub(crate) use offsets::VMLINUX;
+
+static OBJECT: &[u8] = include_bytes_aligned!(env!("KAOS_BPF_OBJECT"));
+
+/// Programs on tracepoints, and the tracepoint of each.
+const TRACEPOINTS: [(&str, &str); 5] = [
+    ("socket_state", "inet_sock_set_state"),
+    ("process_fork", "sched_process_fork"),
+    ("process_exec", "sched_process_exec"),
+    ("process_exit", "sched_process_exit"),
+    ("sys_exit", "sys_exit"),
+];
+
+/// Loads the programs and starts the socket and process taps. Nothing is captured until a policy
+/// says so.
+pub(crate) fn load(ring_bytes: u32) -> anyhow::Result<(Feed, Control)> {
+    let offsets = pod::Pod(offsets::of_this_kernel()?);
+    let btf = Btf::from_sys_fs().with_context(|| format!("cannot read {VMLINUX}"))?;
+    let mut ebpf = EbpfLoader::new()
+        .btf(Some(&btf))
+        .override_global("OFFSETS", &offsets, true)
+        .map_max_entries("RING", ring_bytes)
+        .verifier_log_level(VerifierLogLevel::STATS)
+        .load(OBJECT)
+        .context("cannot load the kernel programs; `kaos-probe doctor` says what is missing")?;
+    for (program, tracepoint) in TRACEPOINTS {
+        attach(&mut ebpf, program, tracepoint, &btf)?;
+    }
+    let feed = Feed::new(&mut ebpf)?;
+    let control = Control::new(ebpf)?;
+    Ok((feed, control))
+}
+
+fn attach(ebpf: &mut Ebpf, name: &str, tracepoint: &str, btf: &Btf) -> anyhow::Result<()> {
+    let program: &mut BtfTracePoint = ebpf
+        .program_mut(name)
+        .ok_or_else(|| anyhow!("the kernel half has no program {name}"))?
+        .try_into()?;
+    program
+        .load(tracepoint, btf)
+        .with_context(|| format!("the kernel refused the program {name}"))?;
+
+    program
+        .attach()
+        .with_context(|| format!("cannot attach {name} to the tracepoint {tracepoint}"))?;
+    Ok(())
+}

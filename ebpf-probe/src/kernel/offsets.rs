@@ -1,0 +1,92 @@
+//! The offsets of this kernel, by name, with the names that older kernels used.
+
+use anyhow::{Context as _, ensure};
+use probe_common::offsets::{ABSENT, Offsets};
+
+use super::btf::Btf;
+
+/// Where the kernel keeps its own type information.
+pub(crate) const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+
+/// Reads the offsets of the running kernel.
+pub(crate) fn of_this_kernel() -> anyhow::Result<Offsets> {
+    let blob = std::fs::read(VMLINUX).with_context(|| {
+        format!(
+            "cannot read {VMLINUX}: the probe needs a kernel built with CONFIG_DEBUG_INFO_BTF \
+             (5.10 or newer in every large distribution)"
+        )
+    })?;
+    from_btf(&Btf::parse(&blob).context("cannot read the kernel's type information")?)
+}
+
+fn from_btf(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
+    let find = |name: &str, paths: &[&str]| {
+        paths
+            .iter()
+            .find_map(|path| btf.offset(name, path))
+            .and_then(|n| u16::try_from(n).ok())
+            .unwrap_or(ABSENT)
+    };
+    let offsets = Offsets {
+        task_files: find("task_struct", &["files"]),
+        task_group_leader: find("task_struct", &["group_leader"]),
+        task_start: find("task_struct", &["start_boottime", "real_start_time"]),
+        task_tgid: find("task_struct", &["tgid"]),
+        task_pid: find("task_struct", &["pid"]),
+        files_fdt: find("files_struct", &["fdt"]),
+        fdt_fd: find("fdtable", &["fd"]),
+        file_private: find("file", &["private_data"]),
+        socket_file: find("socket", &["file"]),
+        socket_sk: find("socket", &["sk"]),
+        sk_protocol: find("sock", &["sk_protocol"]),
+        skc_family: find("sock_common", &["skc_family"]),
+        skc_num: find("sock_common", &["skc_num"]),
+        skc_dport: find("sock_common", &["skc_dport"]),
+        skc_rcv_saddr: find("sock_common", &["skc_rcv_saddr"]),
+        skc_daddr: find("sock_common", &["skc_daddr"]),
+        skc_v6_rcv_saddr: find("sock_common", &["skc_v6_rcv_saddr"]),
+        skc_v6_daddr: find("sock_common", &["skc_v6_daddr"]),
+        skc_net: find("sock_common", &["skc_net.net", "skc_net"]),
+        net_inum: find("net", &["ns.inum"]),
+        sk_shutdown: find("sock", &["sk_shutdown"]),
+        tcp_copied_seq: find("tcp_sock", &["copied_seq"]),
+        tcp_write_seq: find("tcp_sock", &["write_seq"]),
+        tcp_rcv_nxt: find("tcp_sock", &["rcv_nxt"]),
+        tcp_bytes_received: find("tcp_sock", &["bytes_received"]),
+        tcp_snd_una: find("tcp_sock", &["snd_una"]),
+        tcp_bytes_acked: find("tcp_sock", &["bytes_acked"]),
+    };
+    let needed = [
+        ("task_struct.files", offsets.task_files),
+        ("file.private_data", offsets.file_private),
+        ("socket.sk", offsets.socket_sk),
+        ("sock_common.skc_family", offsets.skc_family),
+        ("tcp_sock.copied_seq", offsets.tcp_copied_seq),
+        ("tcp_sock.write_seq", offsets.tcp_write_seq),
+    ];
+    for (name, offset) in needed {
+        ensure!(
+            offset != ABSENT,
+            "this kernel has no {name}: please report its version"
+        );
+    }
+    Ok(offsets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_kernel_has_every_field() {
+        let Ok(blob) = std::fs::read(VMLINUX) else {
+            panic!("{VMLINUX} cannot be read: this test wants a kernel with BTF");
+        };
+        let offsets = from_btf(&Btf::parse(&blob).unwrap()).unwrap();
+        // The first word of `struct sock` is `sock_common`, whose first words are the addresses.
+        assert_eq!(offsets.skc_daddr, 0);
+        assert_eq!(offsets.skc_rcv_saddr, 4);
+        let missing = format!("{offsets:?}").matches("65535").count();
+        assert_eq!(missing, 0, "{offsets:?}");
+    }
+}

@@ -1,0 +1,137 @@
+//! The thread that reads the ring.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use probe_core::ids::{ConnId, ProcessId};
+use probe_core::span::Span;
+use probe_core::stitch::facts::ProcessFacts;
+use probe_core::stream::Record;
+
+use super::Pipeline;
+use crate::discover::Request;
+use crate::export::clock::monotonic_now;
+use crate::feed::{self, Input, ProcessEvent};
+use crate::kernel::Feed;
+
+/// How long the reader sleeps at the most: what waits in the stitcher must leave.
+const IDLE: Duration = Duration::from_millis(100);
+/// How long records gather after the first one, so that a busy host does not wake the reader for
+/// each.
+const GATHER: Duration = Duration::from_millis(3);
+/// Records taken before anything else is done.
+const BATCH: usize = 4096;
+
+/// The ends of the channels that the driver holds.
+pub(crate) struct Handles {
+    /// To discovery.
+    pub(crate) requests: Sender<Request>,
+    /// From discovery.
+    pub(crate) facts: Receiver<(ProcessId, ProcessFacts)>,
+    /// Takes finished spans.
+    pub(crate) spans: Box<dyn FnMut(Span) + Send>,
+    /// Set to end.
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
+/// Reads records until it is told to stop.
+pub(crate) struct Driver {
+    feed: Feed,
+    pipeline: Pipeline,
+    handles: Handles,
+    /// Processes that discovery was asked about.
+    described: HashMap<u32, ProcessId>,
+    /// Where the kernel half keeps TLS connections.
+    objects: HashMap<ConnId, (u32, u64)>,
+}
+
+impl Driver {
+    /// A driver of these stages.
+    pub(crate) fn new(feed: Feed, pipeline: Pipeline, handles: Handles) -> Self {
+        Self { feed, pipeline, handles, described: HashMap::new(), objects: HashMap::new() }
+    }
+
+    /// Works until it is told to stop; then everything that waits goes out.
+    pub(crate) fn run(mut self) -> anyhow::Result<()> {
+        loop {
+            let stop = self.handles.stop.load(Ordering::Acquire);
+            while self.turn() == BATCH {}
+            if stop {
+                break;
+            }
+            self.feed.wait(IDLE)?;
+            std::thread::sleep(GATHER);
+        }
+        self.pipeline.drain(monotonic_now());
+        self.send_spans();
+        Ok(())
+    }
+
+    /// Takes up to a batch of records and hands on what comes of them.
+    fn turn(&mut self) -> usize {
+        while let Ok((id, facts)) = self.handles.facts.try_recv() {
+            self.pipeline.process(id, facts);
+        }
+        let now = monotonic_now();
+        let Self { feed, pipeline, handles, described, objects } = self;
+        let mut gone = Vec::new();
+        let taken = feed.drain(BATCH, |raw| match feed::read(raw) {
+            Some(Input::Stream(record)) => {
+                if let Record::Open(info) = &record {
+                    describe(info.process, described, handles);
+                }
+                if let Record::Closed(id, _) = &record {
+                    objects.remove(id);
+                }
+                pipeline.record(&record, now);
+            }
+            Some(Input::TlsObject(info, object)) => {
+                describe(info.process, described, handles);
+                objects.insert(info.id, (info.process.tgid, object));
+                pipeline.record(&Record::Open(info), now);
+            }
+            Some(Input::Http2(info)) => {
+                describe(info.process, described, handles);
+            }
+            Some(Input::Process(event)) => {
+                let id = match event {
+                    ProcessEvent::Exit(id, _) | ProcessEvent::Exec(id) => Some(id),
+                    ProcessEvent::Fork { .. } | ProcessEvent::Map(_) => None,
+                };
+                if let Some(id) = id {
+                    described.remove(&id.tgid);
+                    gone.extend(pipeline.process_gone(id, now, now));
+                }
+                let _ = handles.requests.send(Request::Event(event));
+            }
+            None => {}
+        });
+        for id in gone {
+            if let Some((tgid, object)) = self.objects.remove(&id) {
+                self.feed.forget_tls(tgid, object);
+            }
+        }
+        for (id, grant) in self.pipeline.grants() {
+            self.feed.grant(id.0, grant);
+        }
+        self.pipeline.tick(now);
+        self.send_spans();
+        taken
+    }
+
+    fn send_spans(&mut self) {
+        for span in self.pipeline.spans() {
+            (self.handles.spans)(span);
+        }
+    }
+}
+
+/// Asks discovery about a process that is seen for the first time.
+fn describe(id: ProcessId, described: &mut HashMap<u32, ProcessId>, handles: &Handles) {
+    if described.insert(id.tgid, id) != Some(id) {
+        let _ = handles.requests.send(Request::Describe(id));
+    }
+}

@@ -1,0 +1,272 @@
+//! What of an operation is captured: the decision of the kernel half, as values.
+//!
+//! A *turn* is a run of operations in one direction. Each turn may send [`maps::CREDIT`] bytes
+//! ([`maps::HEADS`] where only heads are wanted); beyond that only offsets go out, unless user
+//! space grants more. Since every record carries its stream offset, what was left out is seen as
+//! a hole.
+
+#![expect(
+    clippy::inline_always,
+    reason = "the verifier follows values best inside one function"
+)]
+
+use crate::http::Look;
+use crate::maps::{self, Grant, POLICY_FULL};
+use crate::record::IN;
+
+/// Nothing is known yet.
+pub const UNKNOWN: u8 = 0;
+/// It speaks HTTP/1.
+pub const HTTP: u8 = 1;
+/// It speaks something else; its bytes are not looked at again.
+pub const IGNORED: u8 = 2;
+/// A socket that carries TLS: the TLS tap sees its plaintext.
+pub const TLS: u8 = 3;
+
+/// No turn yet.
+pub const NO_TURN: u8 = 2;
+
+/// [`Connection::flags`]: bytes passed before the first operation that was seen.
+pub const LATE: u8 = 1;
+/// [`Connection::flags`]: `Open` was sent.
+pub const OPENED: u8 = 2;
+
+/// One direction of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Side {
+    /// Stream offset of the next byte.
+    pub offset: u64,
+    /// Bytes before this offset are captured in this turn.
+    pub limit: u64,
+    /// The socket's sequence number of the next byte.
+    pub seq: u32,
+    /// 0.
+    pub pad: u32,
+}
+
+/// What the kernel half keeps of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Connection {
+    /// Its number.
+    pub id: u64,
+    /// By direction.
+    pub sides: [Side; 2],
+    /// For TLS: the number of the socket's connection, 0 where unknown.
+    pub socket: u64,
+    /// [`UNKNOWN`], [`HTTP`], [`IGNORED`] or [`TLS`].
+    pub class: u8,
+    /// Direction of the current turn, or [`NO_TURN`].
+    pub turn: u8,
+    /// [`LATE`], [`OPENED`].
+    pub flags: u8,
+    /// 1: bodies of the current exchange are wanted.
+    pub full: u8,
+    /// Direction in which requests go, or [`NO_TURN`].
+    pub request: u8,
+    /// 0.
+    pub pad: [u8; 3],
+}
+
+impl Connection {
+    /// A connection that was never seen.
+    #[must_use]
+    pub const fn new(id: u64, late: bool) -> Self {
+        const NONE: Side = Side {
+            offset: 0,
+            limit: 0,
+            seq: 0,
+            pad: 0,
+        };
+        Self {
+            id,
+            sides: [NONE; 2],
+            socket: 0,
+            class: UNKNOWN,
+            turn: NO_TURN,
+            flags: late as u8,
+            full: 0,
+            request: NO_TURN,
+            pad: [0; 3],
+        }
+    }
+
+    /// The side of `direction`.
+    #[inline(always)]
+    pub fn side(&mut self, direction: u8) -> &mut Side {
+        if direction == IN {
+            &mut self.sides[0]
+        } else {
+            &mut self.sides[1]
+        }
+    }
+
+    /// Whether the first bytes of the next operation decide anything.
+    #[must_use]
+    #[inline(always)]
+    pub fn wants_look(&self, direction: u8) -> bool {
+        self.class == UNKNOWN || self.turn != direction
+    }
+
+    /// Takes the look of an operation that starts at stream offset `start`: classifies the
+    /// connection and opens a turn. Returns whether the operation's bytes are wanted at all.
+    #[inline(always)]
+    pub fn begin(&mut self, direction: u8, start: u64, look: Look, policy: u32) -> bool {
+        if self.class == UNKNOWN {
+            self.class = match look {
+                Look::Request | Look::Post | Look::Response => HTTP,
+                Look::Tls => TLS,
+                Look::Short if self.flags & LATE == 0 => HTTP,
+                Look::Http2 => IGNORED,
+                Look::Other if self.flags & LATE == 0 => IGNORED,
+                Look::Other | Look::Short => UNKNOWN,
+            };
+        }
+        if self.class != HTTP {
+            return false;
+        }
+        match look {
+            Look::Post => {
+                self.full = 1;
+                self.request = direction;
+            }
+            Look::Request => {
+                self.full = u8::from(policy == POLICY_FULL);
+                self.request = direction;
+            }
+            // A head in small pieces: the method is not known yet.
+            Look::Short if self.request == NO_TURN || self.request == direction => self.full = 1,
+            _ => {}
+        }
+        self.turn = direction;
+        let credit = if self.full == 1 {
+            maps::CREDIT
+        } else {
+            maps::HEADS
+        };
+        self.side(direction).limit = start.wrapping_add(credit);
+        true
+    }
+}
+
+/// The bytes at `offset`, `left` of them to the end of the operation's segment: how many to
+/// capture now (`Some`), or how many to leave out (`None` with the count beside it).
+#[must_use]
+#[inline(always)]
+pub fn piece(offset: u64, left: u64, limit: u64, tail_from: u64, tail_to: u64) -> (bool, u64) {
+    if offset < limit {
+        return (true, min(left, limit - offset));
+    }
+    if offset >= tail_from && offset < tail_to {
+        return (true, min(left, tail_to - offset));
+    }
+    if offset < tail_from {
+        return (false, min(left, tail_from - offset));
+    }
+    (false, left)
+}
+
+/// The tail of an operation of `n` bytes from `start` that is kept without a grant: what stands
+/// at the end of a large request body is worth its few bytes.
+#[must_use]
+#[inline(always)]
+pub fn default_tail(start: u64, n: u64) -> (u64, u64) {
+    const LARGE: u64 = 64 << 10;
+    const KEPT: u64 = 4 << 10;
+    let end = start.wrapping_add(n);
+    if n >= LARGE {
+        (end - KEPT, end)
+    } else {
+        (u64::MAX, u64::MAX)
+    }
+}
+
+impl Grant {
+    /// `limit` or the grant, whichever is more.
+    #[must_use]
+    #[inline(always)]
+    pub fn until(&self, direction: u8, limit: u64) -> u64 {
+        let granted = if direction == IN {
+            self.until[0]
+        } else {
+            self.until[1]
+        };
+        if granted > limit { granted } else { limit }
+    }
+
+    /// The granted tail.
+    #[must_use]
+    #[inline(always)]
+    pub fn tail(&self, direction: u8) -> (u64, u64) {
+        if direction == IN {
+            (self.tail_from[0], self.tail_to[0])
+        } else {
+            (self.tail_from[1], self.tail_to[1])
+        }
+    }
+}
+
+const fn min(a: u64, b: u64) -> u64 {
+    if a < b { a } else { b }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::maps::{CREDIT, HEADS, POLICY_HEADS};
+    use crate::record::OUT;
+
+    #[test]
+    fn a_post_opens_the_exchange_and_its_answer() {
+        let mut c = Connection::new(1, false);
+        assert!(c.begin(OUT, 0, Look::Post, POLICY_HEADS));
+        assert_eq!((c.full, c.sides[1].limit), (1, CREDIT));
+        assert!(!c.wants_look(OUT));
+        assert!(c.wants_look(IN));
+        assert!(c.begin(IN, 0, Look::Response, POLICY_HEADS));
+        assert_eq!((c.full, c.sides[0].limit), (1, CREDIT));
+    }
+
+    #[test]
+    fn a_get_gives_heads_only_unless_the_policy_is_full() {
+        let mut c = Connection::new(1, false);
+        assert!(c.begin(OUT, 0, Look::Request, POLICY_HEADS));
+        assert_eq!(c.sides[1].limit, HEADS);
+        assert!(c.begin(IN, 0, Look::Response, POLICY_HEADS));
+        assert_eq!(c.sides[0].limit, HEADS);
+        assert!(c.begin(OUT, 90, Look::Request, POLICY_FULL));
+        assert_eq!(c.sides[1].limit, 90 + CREDIT);
+    }
+
+    #[test]
+    fn what_is_not_http_is_left_alone_for_good() {
+        let mut c = Connection::new(1, false);
+        assert!(!c.begin(OUT, 0, Look::Other, POLICY_FULL));
+        assert_eq!(c.class, IGNORED);
+        assert!(!c.begin(OUT, 9, Look::Post, POLICY_FULL));
+        let mut c = Connection::new(1, false);
+        assert!(!c.begin(OUT, 0, Look::Tls, POLICY_FULL));
+        assert_eq!(c.class, TLS);
+    }
+
+    #[test]
+    fn a_late_connection_waits_for_a_head() {
+        let mut c = Connection::new(1, true);
+        assert!(!c.begin(IN, 500, Look::Other, POLICY_HEADS));
+        assert!(!c.begin(IN, 900, Look::Short, POLICY_HEADS));
+        assert_eq!(c.class, UNKNOWN);
+        assert!(c.begin(OUT, 80, Look::Post, POLICY_HEADS));
+    }
+
+    #[test]
+    fn beyond_the_credit_only_the_tail_is_kept() {
+        let (from, to) = default_tail(0, 1 << 20);
+        assert_eq!((from, to), ((1 << 20) - 4096, 1 << 20));
+        assert_eq!(piece(0, 300, 200, from, to), (true, 200));
+        assert_eq!(piece(200, 1 << 20, 200, from, to), (false, from - 200));
+        assert_eq!(piece(from, 9000, 200, from, to), (true, 4096));
+        assert_eq!(piece(to, 10, 200, from, to), (false, 10));
+        assert_eq!(default_tail(0, 100), (u64::MAX, u64::MAX));
+    }
+}

@@ -1,0 +1,109 @@
+//! Keys and values of the maps, and their sizes.
+
+/// Nothing of the process is captured.
+pub const POLICY_OFF: u32 = 0;
+/// Heads of HTTP messages; bodies of exchanges that look like calls.
+pub const POLICY_HEADS: u32 = 1;
+/// Everything that is HTTP.
+pub const POLICY_FULL: u32 = 2;
+
+/// [`Process::flags`]: stop the process at each file that it maps executable; user space lets it
+/// go on.
+pub const PROCESS_HELD: u32 = 1;
+
+/// Value of `PROCESSES`, by tgid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Process {
+    /// One of the `POLICY_*`.
+    pub policy: u32,
+    /// [`PROCESS_HELD`] or 0.
+    pub flags: u32,
+    /// Start time, nanoseconds since boot.
+    pub start: u64,
+}
+
+/// Key of `TLS_CONNECTIONS`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct TlsKey {
+    /// Address of the `SSL` object.
+    pub ssl: u64,
+    /// The process.
+    pub tgid: u32,
+    /// 0.
+    pub pad: u32,
+}
+
+/// Value of `GRANTS`, by connection number: what user space allows beyond the credit of a turn.
+/// Offsets are absolute stream offsets, so a grant never means another turn than it was given in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Grant {
+    /// By direction: bytes before this offset are captured.
+    pub until: [u64; 2],
+    /// By direction: bytes from here …
+    pub tail_from: [u64; 2],
+    /// … to here are captured too.
+    pub tail_to: [u64; 2],
+    /// 1: requests of this connection are no calls; only heads from now on.
+    pub demoted: u32,
+    /// 0.
+    pub pad: u32,
+}
+
+/// Value of `SETTINGS[0]`: what user space may change while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Settings {
+    /// Policy of processes that nobody decided about.
+    pub default_policy: u32,
+    /// 0.
+    pub pad: u32,
+}
+
+/// Per-CPU counters, by index into `COUNTERS`.
+pub mod counter {
+    /// The ring refused a record.
+    pub const RING_FULL: u32 = 0;
+    /// The connection table was full.
+    pub const CONNECTIONS_FULL: u32 = 1;
+    /// The process table was full.
+    pub const PROCESSES_FULL: u32 = 2;
+    /// User memory could not be read.
+    pub const UNREADABLE: u32 = 3;
+    /// An HTTP/2 connection.
+    pub const HTTP2: u32 = 4;
+    /// A socket call of a 32-bit program: not followed.
+    pub const COMPAT: u32 = 5;
+    /// A TLS call whose entry was not seen.
+    pub const UNPAIRED: u32 = 6;
+    /// Bytes over the credit of a turn.
+    pub const OVER_CREDIT: u32 = 7;
+    /// How many there are.
+    pub const COUNT: u32 = 8;
+    /// Their names, for `/metrics`.
+    pub const NAMES: [&str; COUNT as usize] = [
+        "ring_full",
+        "connections_full",
+        "processes_full",
+        "unreadable",
+        "http2_connections",
+        "compat_calls",
+        "unpaired_tls_calls",
+        "over_credit_bytes",
+    ];
+}
+
+/// Bytes of a turn that are captured without a grant.
+pub const CREDIT: u64 = 1 << 20;
+/// Bytes of a turn that are captured where only heads are wanted.
+pub const HEADS: u64 = 16 << 10;
+/// Connections followed at a time, each of plain and TLS.
+pub const CONNECTIONS: u32 = 16384;
+/// Processes with a policy of their own.
+pub const PROCESSES: u32 = 16384;
+/// Threads inside a TLS call at a time.
+pub const TLS_CALLS: u32 = 8192;
+/// Bytes of the ring.
+pub const RING: u32 = 16 << 20;

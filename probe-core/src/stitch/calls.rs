@@ -1,0 +1,145 @@
+//! A call while it is under way.
+
+use super::lineage::Lineage;
+use super::render::Stub;
+use crate::call::{Call, CallKey, Inference, Operation, Started};
+use crate::ids::{Nanos, ProcessId, Role};
+use crate::stitch::Stitcher;
+use crate::trace_context::{SpanId, TraceContext};
+
+/// A connection has one call under way, or a few with pipelining and batches.
+const MAX_CALLS_PER_CONNECTION: usize = 1024;
+
+/// What inner calls a server's call was seen to make: it forwards these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Forwards {
+    generation: bool,
+    embeddings: bool,
+}
+
+impl Forwards {
+    /// A call of this operation was made in the meantime.
+    pub(super) const fn note(&mut self, operation: Operation) {
+        match operation {
+            Operation::Chat | Operation::TextCompletion => self.generation = true,
+            Operation::Embeddings => self.embeddings = true,
+        }
+    }
+
+    /// Whether a call of this operation is forwarded. A chat that asks for embeddings on its way
+    /// answers from a model of its own.
+    pub(super) const fn covers(self, inference: &Inference) -> bool {
+        match inference.operation {
+            Operation::Chat | Operation::TextCompletion => self.generation,
+            Operation::Embeddings => self.embeddings,
+        }
+    }
+}
+
+/// What a server's end that has left tells its client's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Far {
+    /// What it forwarded.
+    pub(super) forwards: Forwards,
+    /// Its usage was lost with bytes that were not captured: the client's span counts instead.
+    pub(super) defers: bool,
+}
+
+/// A call from its first byte until its span leaves.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) role: Role,
+    pub(super) process: ProcessId,
+    pub(super) start: Nanos,
+    /// Its span's id, given early so that the other end can name it.
+    pub(super) span: SpanId,
+    /// The context of the request's headers.
+    pub(super) header: Option<TraceContext>,
+    /// The call at the connection's other end, while that is under way too.
+    pub(super) peer: Option<CallKey>,
+    /// A client's place in its trace, settled when a server's span named it.
+    pub(super) settled: Option<Lineage>,
+    /// What a client's span is made of when its call never ends.
+    pub(super) stub: Option<Box<Stub>>,
+    /// The server's end of a client's call left before.
+    pub(super) far: Option<Far>,
+    /// The client's end of a server's call left before: its span and place.
+    pub(super) client: Option<(SpanId, Lineage)>,
+    /// What a server's process was seen to forward meanwhile.
+    pub(super) forwards: Forwards,
+    /// The call, once it has ended.
+    pub(super) call: Option<Box<Call>>,
+    /// When it leaves at the latest.
+    pub(super) deadline: Nanos,
+    /// It has ended and waits; a timer will let it go.
+    pub(super) held: bool,
+    /// It should have ended; a timer will take it away.
+    pub(super) doubted: bool,
+}
+
+impl Live {
+    /// When it ended; the end of time while it runs.
+    pub(super) fn end(&self) -> Nanos {
+        self.call.as_ref().map_or(Nanos::MAX, |c| c.end)
+    }
+
+    /// Both were under way at some time.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        self.start <= other.end() && other.start <= self.end()
+    }
+}
+
+impl Stitcher {
+    /// Makes room for a call; false when there is none. A call that is there already stays.
+    pub(super) fn begin(&mut self, started: &Started) -> bool {
+        let Started {
+            key, role, process, ..
+        } = *started;
+        if self.calls.contains_key(&key) {
+            return true;
+        }
+        let crowded = self
+            .connections
+            .get(key.conn)
+            .is_some_and(|c| c.calls.len() >= MAX_CALLS_PER_CONNECTION);
+        let full = crowded || self.calls.len() >= self.config.max_calls;
+        if full || !self.processes.begin(process, role, key) {
+            self.counters.calls_refused += 1;
+            return false;
+        }
+        if let Some(conn) = self.connections.get_mut(key.conn) {
+            conn.calls.push(key);
+        }
+        self.calls.insert(
+            key,
+            Live {
+                role,
+                process,
+                start: started.at,
+                span: self.ids.span(),
+                header: started.header_trace.clone(),
+                peer: None,
+                settled: None,
+                stub: None,
+                far: None,
+                client: None,
+                forwards: Forwards::default(),
+                call: None,
+                deadline: Nanos::MAX,
+                held: false,
+                doubted: false,
+            },
+        );
+        true
+    }
+
+    /// Takes a call out of every list.
+    pub(super) fn take(&mut self, key: CallKey) -> Option<Live> {
+        let live = self.calls.remove(&key)?;
+        self.processes.end(live.process, live.role, key);
+        if let Some(conn) = self.connections.get_mut(key.conn) {
+            conn.calls.retain(|k| *k != key);
+        }
+        Some(live)
+    }
+}

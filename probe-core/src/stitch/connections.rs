@@ -1,0 +1,290 @@
+//! Which two connections are the two ends of one.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+
+use crate::call::CallKey;
+use crate::ids::{ConnId, ConnInfo, Endpoints, Nanos, ProcessId, Transport};
+
+/// One end of a connection.
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) process: ProcessId,
+    pub(super) transport: Transport,
+    pub(super) endpoints: Option<Endpoints>,
+    /// Its exchanges are numbered from its first one: nothing was missed so far.
+    pub(super) counted: bool,
+    /// The other end, once known for certain.
+    pub(super) peer: Option<ConnId>,
+    /// The calls on it that have not left.
+    pub(super) calls: Vec<CallKey>,
+    pub(super) closed: Option<Nanos>,
+    /// Two sockets had these addresses at once: nothing is certain any more.
+    ambiguous: bool,
+}
+
+/// What makes two ends meet: the addresses as one end sees them, the namespace where they are
+/// only valid inside one, and the tap (a TLS connection's own socket is another connection with
+/// the same addresses).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Address {
+    transport: Transport,
+    netns: u32,
+    local: (IpAddr, u16),
+    peer: (IpAddr, u16),
+}
+
+impl Address {
+    /// `None` for addresses that can say nothing of the other end.
+    fn new(transport: Transport, endpoints: &Endpoints) -> Option<Self> {
+        let (local, peer) = (normal(endpoints.local), normal(endpoints.peer));
+        let known = |(ip, port): (IpAddr, u16)| !ip.is_unspecified() && port != 0;
+        if !known(local) || !known(peer) {
+            return None;
+        }
+        let scoped = is_scoped(local.0) || is_scoped(peer.0);
+        if scoped && endpoints.netns == 0 {
+            return None;
+        }
+        Some(Self {
+            transport,
+            netns: if scoped { endpoints.netns } else { 0 },
+            local,
+            peer,
+        })
+    }
+
+    /// The same connection from its other end.
+    const fn flip(self) -> Self {
+        Self {
+            local: self.peer,
+            peer: self.local,
+            ..self
+        }
+    }
+}
+
+/// IPv4 addresses that a dual-stack socket shows as IPv6 are IPv4; flow labels and scopes are
+/// one end's own.
+const fn normal(address: SocketAddr) -> (IpAddr, u16) {
+    (address.ip().to_canonical(), address.port())
+}
+
+/// True for addresses that mean something inside one network namespace or link only.
+const fn is_scoped(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local(),
+    }
+}
+
+/// The connections that are known, bounded.
+#[derive(Debug)]
+pub(super) struct Connections {
+    conns: HashMap<ConnId, Conn>,
+    /// The newest connection of each address; older ones have closed or are ambiguous.
+    by_address: HashMap<Address, ConnId>,
+    /// How many known connections have this local address.
+    local: HashMap<IpAddr, usize>,
+    order: VecDeque<ConnId>,
+    capacity: usize,
+}
+
+impl Connections {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            conns: HashMap::new(),
+            by_address: HashMap::new(),
+            local: HashMap::new(),
+            order: VecDeque::new(),
+            capacity,
+        }
+    }
+
+    pub(super) fn get(&self, id: ConnId) -> Option<&Conn> {
+        self.conns.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.conns.get_mut(&id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// Takes a connection in. Gives the one that must go to make room.
+    pub(super) fn open(&mut self, info: &ConnInfo) -> Option<ConnId> {
+        if self.conns.contains_key(&info.id) {
+            self.bind(info);
+            return None;
+        }
+        let oldest = (self.conns.len() >= self.capacity)
+            .then(|| self.oldest())
+            .flatten();
+        self.conns.insert(
+            info.id,
+            Conn {
+                process: info.process,
+                transport: info.transport,
+                endpoints: None,
+                counted: !info.late,
+                peer: None,
+                calls: Vec::new(),
+                closed: None,
+                ambiguous: false,
+            },
+        );
+        self.order.push_back(info.id);
+        self.bind(info);
+        oldest
+    }
+
+    fn oldest(&mut self) -> Option<ConnId> {
+        loop {
+            let id = self.order.pop_front()?;
+            if self.conns.contains_key(&id) {
+                return Some(id);
+            }
+        }
+    }
+
+    /// Learns the addresses of a connection, and looks for its other end.
+    pub(super) fn bind(&mut self, info: &ConnInfo) {
+        let Some(conn) = self.conns.get_mut(&info.id) else {
+            return;
+        };
+        let Some(endpoints) = info.endpoints.filter(|_| conn.endpoints.is_none()) else {
+            return;
+        };
+        conn.endpoints = Some(endpoints);
+        *self.local.entry(normal(endpoints.local).0).or_default() += 1;
+        if let Some(address) = Address::new(conn.transport, &endpoints) {
+            self.settle_address(info.id, address);
+        }
+    }
+
+    fn settle_address(&mut self, id: ConnId, address: Address) {
+        let before = self.by_address.insert(address, id);
+        if let Some(before) = before.filter(|b| self.is_open(*b)) {
+            // Two live sockets cannot share their addresses: a close was missed, or they stand in
+            // different networks. Which of them the other end belongs to would be a guess.
+            self.doubt(before);
+            self.doubt(id);
+            return;
+        }
+        let Some(&other) = self.by_address.get(&address.flip()) else {
+            return;
+        };
+        let free = self
+            .conns
+            .get(&other)
+            .is_some_and(|o| o.closed.is_none() && o.peer.is_none() && !o.ambiguous);
+        if free && other != id {
+            self.set_peer(id, Some(other));
+            self.set_peer(other, Some(id));
+        }
+    }
+
+    fn is_open(&self, id: ConnId) -> bool {
+        self.conns.get(&id).is_some_and(|c| c.closed.is_none())
+    }
+
+    fn doubt(&mut self, id: ConnId) {
+        let peer = self.conns.get_mut(&id).and_then(|conn| {
+            conn.ambiguous = true;
+            conn.peer.take()
+        });
+        if let Some(peer) = peer {
+            self.set_peer(peer, None);
+        }
+    }
+
+    fn set_peer(&mut self, id: ConnId, peer: Option<ConnId>) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.peer = peer;
+        }
+    }
+
+    /// Forgets a connection.
+    pub(super) fn remove(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.remove(&id) else {
+            return;
+        };
+        if let Some(peer) = conn.peer {
+            self.set_peer(peer, None);
+            // Its calls had their other end here; a new socket with these addresses is another.
+            if let Some(peer) = self.conns.get_mut(&peer) {
+                peer.ambiguous = true;
+            }
+        }
+        if let Some(endpoints) = conn.endpoints {
+            self.unlist(id, conn.transport, &endpoints);
+        }
+        // Ids of removed connections pile up here only until as many again were removed.
+        if self.order.len() > 2 * self.conns.len() + 64 {
+            self.order.retain(|id| self.conns.contains_key(id));
+        }
+    }
+
+    fn unlist(&mut self, id: ConnId, transport: Transport, endpoints: &Endpoints) {
+        let ip = normal(endpoints.local).0;
+        if let Some(count) = self.local.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                self.local.remove(&ip);
+            }
+        }
+        if let Some(address) = Address::new(transport, endpoints)
+            && self.by_address.get(&address) == Some(&id)
+        {
+            self.by_address.remove(&address);
+        }
+    }
+
+    /// Whether the other end of `id` is known, or may still become known: it is on this host as
+    /// far as the addresses say.
+    pub(super) fn may_have_peer(&self, id: ConnId) -> bool {
+        let Some(conn) = self.conns.get(&id) else {
+            return false;
+        };
+        if conn.peer.is_some() {
+            return true;
+        }
+        let Some(endpoints) = conn.endpoints.filter(|_| !conn.ambiguous) else {
+            return false;
+        };
+        let peer = normal(endpoints.peer).0;
+        Address::new(conn.transport, &endpoints).is_some()
+            && (peer.is_loopback() || self.local.contains_key(&peer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_come_and_go_leave_nothing() {
+        let mut connections = Connections::new(8);
+        for n in 0..10_000_u64 {
+            let port = u16::try_from(n % 50_000 + 1).expect("a port");
+            let info = ConnInfo {
+                id: ConnId(n),
+                process: ProcessId { tgid: 1, start: 1 },
+                transport: Transport::Plain,
+                endpoints: Some(Endpoints {
+                    local: SocketAddr::from(([10, 0, 0, 1], port)),
+                    peer: SocketAddr::from(([10, 0, 0, 2], 80)),
+                    netns: 1,
+                }),
+                late: false,
+            };
+            assert_eq!(connections.open(&info), None);
+            connections.remove(ConnId(n));
+        }
+        assert_eq!(connections.len(), 0);
+        assert!(connections.order.len() < 100);
+        assert!(connections.by_address.is_empty() && connections.local.is_empty());
+    }
+}

@@ -1,0 +1,8 @@
+//! The stitcher's tests: scripts of events, and what must come out.
+
+mod agents;
+mod hops;
+mod joins;
+mod orders;
+mod rendering;
+mod world;

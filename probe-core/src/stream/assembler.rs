@@ -1,0 +1,188 @@
+//! One connection's records, put into terms of bytes and holes.
+
+use super::Data;
+
+/// Follows the stream offsets of one connection.
+///
+/// Records are taken as they come: nothing is kept, copied or waited for. What an offset jumps
+/// over is a gap; what was there before (a duplicate, or a record that comes after its place was
+/// reported as a gap) is dropped, because the stages behind have already passed it.
+#[derive(Clone, Debug)]
+pub struct Assembler {
+    /// The offset that each direction goes on at; `None` before the first record of a
+    /// connection whose start was not seen.
+    next: [Option<u64>; 2],
+    dropped: u64,
+}
+
+/// What one record adds to its direction, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// Bytes that moved before the record and were not captured.
+    pub gap_before: u64,
+    /// New bytes, a slice of the record.
+    pub bytes: &'a [u8],
+    /// Bytes behind them that moved and were not captured.
+    pub gap_after: u64,
+}
+
+impl Assembler {
+    /// `late`: bytes may have passed before the first record, so that its offset says nothing.
+    #[must_use]
+    pub const fn new(late: bool) -> Self {
+        let next = if late { None } else { Some(0) };
+        Self {
+            next: [next; 2],
+            dropped: 0,
+        }
+    }
+
+    /// Takes a record.
+    pub fn push<'a>(&mut self, data: &Data<'a>) -> Parts<'a> {
+        let next = &mut self.next[data.direction.index()];
+        let len = data.len.max(data.bytes.len() as u64);
+        let end = data.offset.saturating_add(len);
+        let expected = next.unwrap_or(data.offset);
+        *next = Some(expected.max(end));
+        let stale = expected.saturating_sub(data.offset).min(len);
+        self.dropped = self.dropped.saturating_add(stale);
+        let captured = data.bytes.len() as u64;
+        let skip = stale.min(captured);
+        Parts {
+            gap_before: data.offset.saturating_sub(expected),
+            bytes: &data.bytes[usize::try_from(skip).unwrap_or(data.bytes.len())..],
+            gap_after: len - stale.max(captured).min(len),
+        }
+    }
+
+    /// How many bytes were dropped because their place in the stream had already passed.
+    #[must_use]
+    pub const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ids::{ConnId, Context, Direction};
+
+    fn record(offset: u64, len: u64, bytes: &[u8]) -> Data<'_> {
+        Data {
+            conn: ConnId(1),
+            direction: Direction::In,
+            offset,
+            len,
+            bytes,
+            at: 0,
+            context: Context::default(),
+        }
+    }
+
+    fn run(late: bool, records: &[(u64, u64, &'static [u8])]) -> Vec<(u64, &'static [u8], u64)> {
+        let mut assembler = Assembler::new(late);
+        let parts = records.iter().map(|&(offset, len, bytes)| {
+            let parts = assembler.push(&record(offset, len, bytes));
+            (parts.gap_before, parts.bytes, parts.gap_after)
+        });
+        parts.collect()
+    }
+
+    #[test]
+    fn bytes_in_order_have_no_gaps() {
+        assert_eq!(
+            run(false, &[(0, 3, b"abc"), (3, 2, b"de")]),
+            [(0, &b"abc"[..], 0), (0, b"de", 0)]
+        );
+    }
+
+    #[test]
+    fn a_jump_and_a_short_record_are_gaps() {
+        let seen = run(
+            false,
+            &[(2, 2, b"cd"), (4, 10, b"ef"), (14, 5, b""), (20, 1, b"u")],
+        );
+        assert_eq!(
+            seen,
+            [(2, &b"cd"[..], 0), (0, b"ef", 8), (0, b"", 5), (1, b"u", 0)]
+        );
+    }
+
+    #[test]
+    fn the_first_record_of_a_late_connection_is_no_gap() {
+        assert_eq!(
+            run(true, &[(700, 1, b"a"), (702, 1, b"c")]),
+            [(0, &b"a"[..], 0), (1, b"c", 0)]
+        );
+    }
+
+    #[test]
+    fn what_came_before_is_dropped() {
+        let seen = run(
+            false,
+            &[
+                (0, 4, b"abcd"),
+                (0, 4, b"abcd"),
+                (2, 4, b"cdef"),
+                (1, 1, b"b"),
+            ],
+        );
+        assert_eq!(
+            seen,
+            [
+                (0, &b"abcd"[..], 0),
+                (0, b"", 0),
+                (0, b"ef", 0),
+                (0, b"", 0)
+            ]
+        );
+        // A short record that reaches beyond what is known adds a gap only.
+        assert_eq!(
+            run(false, &[(0, 4, b"abcd"), (0, 9, b"ab")])[1],
+            (0, &b""[..], 5)
+        );
+    }
+
+    #[test]
+    fn directions_do_not_mix() {
+        let mut assembler = Assembler::new(false);
+        assembler.push(&record(0, 9, b"123456789"));
+        let mut out = record(0, 1, b"x");
+        out.direction = Direction::Out;
+        assert_eq!(
+            assembler.push(&out),
+            Parts {
+                gap_before: 0,
+                bytes: b"x",
+                gap_after: 0
+            }
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_offset_is_handed_on_once(
+            records in prop::collection::vec((any::<u64>(), 0u64..50, 0usize..50), 0..20),
+            near in any::<bool>(),
+        ) {
+            let store = [7u8; 50];
+            let mut assembler = Assembler::new(false);
+            let mut total = 0u64;
+            let mut reached = 0u64;
+            for (offset, len, captured) in records {
+                let offset = if near { offset % 200 } else { offset };
+                let parts = assembler.push(&record(offset, len, &store[..captured]));
+                let end = offset.saturating_add(len.max(captured as u64));
+                reached = reached.max(end);
+                total = total
+                    .saturating_add(parts.gap_before)
+                    .saturating_add(parts.bytes.len() as u64)
+                    .saturating_add(parts.gap_after);
+                prop_assert!(near || offset > u64::MAX - 100 || total == reached);
+                prop_assert!(!near || total == reached);
+            }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! End-to-end tests of the probe: a fake server that is exact on the wire and writes down what
+//! it did and when, and a runner that holds the probe's spans against that log.
+
+pub mod clock;
+pub mod fake;
+pub mod fidelity;

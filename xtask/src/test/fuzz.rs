@@ -1,0 +1,104 @@
+//! The fuzz targets, built with coverage by hand and run for a while.
+//!
+//! cargo-fuzz would do the same, but asks for a nightly compiler and takes minutes to build.
+//! The stages under test hold no `unsafe`, so the address sanitizer, which alone needs nightly,
+//! would find nothing there; coverage and comparisons are traced by stable flags.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::outcome::run as run_counted;
+use super::{Args, Outcome};
+use crate::cmd::{cargo, run as run_command};
+use crate::paths;
+
+/// Without a target, cargo would instrument build scripts too.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// What cargo-fuzz passes, less the sanitizer.
+const FLAGS: [&str; 8] = [
+    "--cfg=fuzzing",
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Cdebug-assertions",
+    "-Coverflow-checks",
+];
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let package = paths::root().join("fuzz");
+    let targets = targets(&package)?;
+    let build_dir = paths::target_dir().join("fuzz");
+    let mut build = cargo();
+    build
+        .args(["build", "--release", "--target", TARGET])
+        .current_dir(&package)
+        .env("CARGO_TARGET_DIR", &build_dir)
+        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
+    run_command(&mut build).context("the fuzz targets do not build")?;
+    let mut outcome = Outcome::default();
+    for target in targets {
+        let binary = build_dir.join(TARGET).join("release").join(&target);
+        outcome = outcome.and(fuzz(&package, &target, &binary, args.fuzz_seconds)?);
+    }
+    Ok(outcome)
+}
+
+fn fuzz(package: &Path, target: &str, binary: &Path, seconds: u32) -> anyhow::Result<Outcome> {
+    let corpus = package.join("corpus").join(target);
+    let artifacts = package.join("artifacts").join(target);
+    for dir in [&corpus, &artifacts] {
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
+    let mut fuzz = crate::cmd::command(binary);
+    fuzz.arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-artifact_prefix={}/", artifacts.display()))
+        // A single input may take seconds on a busy machine; ten are a hang.
+        .args([
+            "-timeout=10",
+            "-rss_limit_mb=1024",
+            "-max_len=16384",
+            "-verbosity=0",
+        ])
+        .arg("-print_final_stats=1")
+        .arg(&corpus);
+    let seeds = package.join("seeds").join(target);
+    if seeds.exists() {
+        fuzz.arg(seeds);
+    }
+    run_counted(
+        &fuzz,
+        Duration::from_mins(5) + Duration::from_secs(seconds.into()),
+    )
+}
+
+/// The names of the targets: the binaries of the package.
+fn targets(package: &Path) -> anyhow::Result<Vec<String>> {
+    let dir = package.join("targets");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let path = entry
+            .with_context(|| format!("cannot list {}", dir.display()))?
+            .path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            names.extend(
+                path.file_stem()
+                    .map(|name| name.to_string_lossy().into_owned()),
+            );
+        }
+    }
+    names.sort();
+    let manifest =
+        fs::read_to_string(package.join("Cargo.toml")).context("cannot read fuzz/Cargo.toml")?;
+    for name in &names {
+        if !manifest.contains(&format!("name = \"{name}\"")) {
+            anyhow::bail!("fuzz/targets/{name}.rs is not a binary in fuzz/Cargo.toml");
+        }
+    }
+    Ok(names)
+}
