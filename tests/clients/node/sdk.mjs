@@ -12,7 +12,7 @@ async function openai() {
   const stream = args.stream;
   const usage = stream ? { stream_options: { include_usage: true } } : {};
   const request = {
-    chat: (model) => client.chat.completions.create({ model, messages, stream, ...usage }, options),
+    chat: (model) => client.chat.completions.create({ model, messages, max_tokens: 64, stream, ...usage }, options),
     responses: (model) =>
       client.responses.create({ model, input: "Say something.", stream }, options),
     embeddings: (model) => client.embeddings.create({ model, input: "Say something." }, options),
@@ -93,7 +93,7 @@ async function mcp() {
   const client = new Client({ name: "kaos-e2e", version: "1" });
   await client.connect(new StreamableHTTPClientTransport(new URL(`${args.base}/mcp`)));
   return async (name, seen) => {
-    const result = await client.callTool({ name, arguments: {} });
+    const result = await client.callTool({ name, arguments: { city: "Paris" } });
     seen();
     return { status: 200, tool_error: Boolean(result.isError) };
   };

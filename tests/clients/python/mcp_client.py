@@ -28,7 +28,7 @@ async def calls():
     # A client's context must be left by the task that entered it, so each worker owns one.
     async with connect() as client:
         async def call(tool, seen):
-            result = client.call_tool(tool, {})
+            result = client.call_tool(tool, {"city": "Paris"})
             result = await result if inspect.isawaitable(result) else result
             seen()
             error = getattr(result, "is_error", None) or getattr(result, "isError", None)

@@ -21,14 +21,17 @@ def openai_request(client, model):
         case "chat":
             if ARGS.stream:
                 stream["stream_options"] = {"include_usage": True}
-            return client.chat.completions.create(model=model, messages=MESSAGES, **stream, **extra)
+            # Real models may go on for long.
+            return client.chat.completions.create(model=model, messages=MESSAGES, max_tokens=64,
+                                                  **stream, **extra)
         case "completions":
             if ARGS.stream:
                 stream["stream_options"] = {"include_usage": True}
             return client.completions.create(model=model, prompt="Say something.", max_tokens=64,
                                              **stream, **extra)
         case "responses":
-            return client.responses.create(model=model, input="Say something.", **stream, **extra)
+            return client.responses.create(model=model, input="Say something.",
+                                           max_output_tokens=64, **stream, **extra)
         case "embeddings":
             return client.embeddings.create(model=model, input="Say something.", **extra)
     raise SystemExit(f"openai has no {ARGS.api}")
@@ -75,9 +78,11 @@ def anthropic_facts(facts, value):
 def ollama_request(client, model):
     match ARGS.api:
         case "ollama-chat":
-            return client.chat(model=model, messages=MESSAGES, stream=ARGS.stream)
+            return client.chat(model=model, messages=MESSAGES, stream=ARGS.stream,
+                               options={"num_predict": 64})
         case "ollama-generate":
-            return client.generate(model=model, prompt="Say something.", stream=ARGS.stream)
+            return client.generate(model=model, prompt="Say something.", stream=ARGS.stream,
+                                   options={"num_predict": 64})
         case "ollama-embed":
             return client.embed(model=model, input="Say something.")
     raise SystemExit(f"ollama has no {ARGS.api}")

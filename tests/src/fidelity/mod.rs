@@ -3,8 +3,11 @@
 pub mod cells;
 pub mod clients;
 pub mod compare;
+pub mod peers;
 pub mod probe;
 pub mod process;
+pub mod real;
+mod real_run;
 pub mod report;
 mod run;
 pub mod span;
@@ -26,6 +29,9 @@ pub struct FidelityArgs {
     /// A few cells of each kind: under 90 seconds.
     #[arg(long)]
     quick: bool,
+    /// Without the real servers.
+    #[arg(long)]
+    no_real: bool,
     /// Without a probe: hold only the clients' accounts against the fake's log.
     #[arg(long, conflicts_with = "write")]
     no_probe: bool,

@@ -1,7 +1,7 @@
 //! Runs the cells, one after the other, beside one probe.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -12,6 +12,8 @@ use super::clients::Runtimes;
 use super::compare::{Given, Verdict, compare};
 use super::probe::{Probe, is_warm};
 use super::process::{ClientLine, FakeServer, Running, client_lines};
+use super::real;
+use super::real_run;
 use super::report::{Report, Row};
 use super::span::{Kind, SeenSpan};
 use super::witness;
@@ -35,7 +37,9 @@ pub(super) fn matrix(args: &FidelityArgs) -> Result<Report> {
         .filter(|(_, cell)| args.wants(&cell.name()))
         .map(|(number, cell)| (format!("{number:03}"), cell))
         .collect();
-    if named.is_empty() {
+    let mut real = real::all();
+    real.retain(|cell| args.wants(&cell.name()) && !args.quick && !args.no_real);
+    if named.is_empty() && real.is_empty() {
         bail!("no cell has such a name");
     }
     let early = |cell: &Cell| matches!(cell.when, When::Before | When::Midstream);
@@ -60,10 +64,12 @@ pub(super) fn matrix(args: &FidelityArgs) -> Result<Report> {
     for started in beside {
         matrix.finish(started);
     }
+    real_run::run(&mut matrix, &real);
     matrix.close()
 }
 
-struct Matrix {
+/// What all cells share.
+pub(super) struct Matrix {
     folder: PathBuf,
     runtimes: Runtimes,
     /// The last one is for A2A alone: a process that serves an agent is an agent, and its
@@ -87,6 +93,21 @@ struct Started {
 }
 
 impl Matrix {
+    /// Where logs are kept.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// How clients are started.
+    pub(super) const fn runtimes(&self) -> &Runtimes {
+        &self.runtimes
+    }
+
+    /// The probe, if one runs.
+    pub(super) const fn probe(&self) -> Option<&Probe> {
+        self.probe.as_ref()
+    }
+
     fn prepare(args: &FidelityArgs) -> Result<Self> {
         let folder = args.keep.clone().unwrap_or_else(|| {
             std::env::temp_dir().join(format!("kaos-fidelity-{}", std::process::id()))
@@ -103,7 +124,7 @@ impl Matrix {
         }
         let fakes = vec![FakeServer::start(&folder, "old")?];
         let agent = FakeServer::start(&folder, "agent")?;
-        let authority = folder.join("certificates").join("authority.pem");
+        let authority = trust(&folder)?;
         Ok(Self {
             runtimes: Runtimes::prepare(&folder, python, &modules, authority)?,
             pids: fakes.iter().chain([&agent]).map(FakeServer::pid).collect(),
@@ -190,13 +211,17 @@ impl Matrix {
             Ok((verdict, findings)) => (Ok(verdict), findings),
             Err(error) => (Err(format!("{error:#}")), Vec::new()),
         };
-        let row = Row {
+        self.add(Row {
             name,
             script,
             concurrency,
             result,
             findings,
-        };
+        });
+    }
+
+    /// Adds a result, and says it.
+    pub(super) fn add(&mut self, row: Row) {
         let mark = if row.is_perfect() {
             "exact"
         } else {
@@ -317,6 +342,16 @@ const HOUSEKEEPING: [&str; 4] = ["initialize", "server/discover", "tools/list", 
 
 fn is_housekeeping(method: &str) -> bool {
     HOUSEKEEPING.contains(&method) || method.starts_with("notifications/")
+}
+
+/// One file with the authorities of the fake and of the real servers, as far as there are any.
+fn trust(folder: &Path) -> Result<PathBuf> {
+    let ours = folder.join("certificates").join("authority.pem");
+    let mut all = std::fs::read(ours).context("read the test authority")?;
+    all.extend(std::fs::read(super::cache().join("tls").join("ca.pem")).unwrap_or_default());
+    let file = folder.join("trusted.pem");
+    std::fs::write(&file, all).context("write the trusted authorities")?;
+    Ok(file)
 }
 
 /// A cell's records. The fake may write the last line a moment after the client has gone.

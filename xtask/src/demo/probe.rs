@@ -40,7 +40,8 @@ impl Probe {
             .stderr(File::create(&log)?);
         if let Some(endpoint) = otlp {
             // The UI takes traces only, and by HTTP on the port that it shows itself on.
-            json.args(["--otlp", endpoint])
+            json.arg("--otlp")
+                .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
                 .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
                 .env("OTEL_METRICS_EXPORTER", "none");
         }

@@ -1,0 +1,230 @@
+//! Real servers. What the client saw is the ground truth: ids, models and tokens of each answer.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::compare::{Side, Verdict};
+use super::process::ClientLine;
+use super::span::{Kind, SeenSpan};
+
+/// A cell with a real server.
+#[derive(Clone, Copy, Debug)]
+pub struct RealCell {
+    /// The server, as `cargo xtask peers` calls it.
+    pub peer: &'static str,
+    /// What is behind it, if it forwards calls.
+    pub upstream: Option<&'static str>,
+    /// Inside TLS.
+    pub tls: bool,
+    /// The client's script.
+    pub script: &'static str,
+    /// The client's library.
+    pub lib: &'static str,
+    /// What it asks for.
+    pub api: &'static str,
+    /// The model, or the tool.
+    pub model: &'static str,
+    /// The answers are streams.
+    pub stream: bool,
+    /// Calls at once.
+    pub concurrency: u32,
+    /// Calls in all.
+    pub calls: u32,
+}
+
+impl RealCell {
+    /// The cell in words.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let runtime = if self.script.starts_with("node/") {
+            "node"
+        } else {
+            "python"
+        };
+        let wire = if self.tls { "TLS" } else { "plain" };
+        let form = if self.stream { "stream" } else { "whole" };
+        let (peer, lib, api) = (self.peer, self.lib, self.api);
+        format!(
+            "{peer}: {runtime} {lib} {api} {wire} {form} x{}",
+            self.concurrency
+        )
+    }
+}
+
+/// All of them; cells of one server follow each other, so that it is started once.
+#[must_use]
+pub fn all() -> Vec<RealCell> {
+    let llama = |lib, api, stream, tls| RealCell {
+        peer: "llama",
+        upstream: None,
+        tls,
+        script: "python/sdk.py",
+        lib,
+        api,
+        model: "tiny",
+        stream,
+        concurrency: 2,
+        calls: 20,
+    };
+    let mut cells = Vec::new();
+    for tls in [false, true] {
+        cells.push(llama("openai", "chat", true, tls));
+        cells.push(llama("openai-async", "chat", false, tls));
+        cells.push(llama("openai", "responses", true, tls));
+        cells.push(llama("anthropic", "messages", true, tls));
+        let node = RealCell {
+            script: "node/sdk.mjs",
+            ..llama("openai", "chat", true, tls)
+        };
+        cells.push(node);
+    }
+    let proxy = |lib, api, stream| RealCell {
+        peer: "litellm",
+        upstream: Some("llama"),
+        ..llama(lib, api, stream, false)
+    };
+    cells.push(proxy("openai", "chat", true));
+    cells.push(proxy("openai-async", "chat", false));
+    let ollama = |lib, api, stream| RealCell {
+        peer: "ollama",
+        ..llama(lib, api, stream, false)
+    };
+    cells.push(ollama("ollama", "ollama-chat", true));
+    cells.push(ollama("ollama-async", "ollama-generate", false));
+    cells.push(ollama("openai", "chat", true));
+    for peer in ["mcp", "mcp-sessions"] {
+        let tool = |script| RealCell {
+            peer,
+            script,
+            model: "get_weather",
+            ..llama("mcp", "mcp", false, false)
+        };
+        cells.push(tool("python/mcp_client.py"));
+        cells.push(tool("node/sdk.mjs"));
+    }
+    cells
+}
+
+/// Holds the spans of one server's port against what the clients saw.
+#[must_use]
+pub fn compare(lines: &[ClientLine], spans: &[SeenSpan]) -> Verdict {
+    let side = |kind| {
+        let spans: Vec<&SeenSpan> = spans.iter().filter(|span| span.kind == kind).collect();
+        side(lines, &spans)
+    };
+    let (client, one) = side(Kind::Client);
+    let (server, other) = side(Kind::Server);
+    Verdict {
+        calls: lines.len(),
+        client,
+        server,
+        phantoms: [one, other].concat(),
+    }
+}
+
+/// What tells two answers apart. Where a format has no ids, equal answers are as good as each
+/// other.
+type Answer = (Option<String>, Option<String>, Option<u64>, Option<u64>);
+
+fn side(lines: &[ClientLine], spans: &[&SeenSpan]) -> (Side, Vec<String>) {
+    let mut side = Side::default();
+    let mut left: BTreeMap<Answer, usize> = BTreeMap::new();
+    for span in spans {
+        *left.entry(seen(span)).or_default() += 1;
+    }
+    for line in lines {
+        let mut answer = (
+            line.id.clone(),
+            line.answered.clone(),
+            line.input,
+            line.output,
+        );
+        if answer.1.is_none() {
+            // A tool's answer names nothing: the tool is what was asked for.
+            answer.1 = Some(line.asked.clone());
+        }
+        match left.get_mut(&answer).filter(|count| **count > 0) {
+            Some(count) => {
+                *count -= 1;
+                side.exact += 1;
+            }
+            None => side
+                .wrong
+                .push(format!("no span has the answer {answer:?}")),
+        }
+    }
+    let phantoms = left.into_iter().filter(|(_, count)| *count > 0);
+    (
+        side,
+        phantoms
+            .map(|(answer, count)| format!("{count} of {answer:?}"))
+            .collect(),
+    )
+}
+
+fn seen(span: &SeenSpan) -> Answer {
+    let text = |name: &str| span.text(name).map(str::to_owned);
+    let number = |name: &str| span.attributes.get(name).and_then(Value::as_u64);
+    (
+        text("gen_ai.response.id"),
+        text("gen_ai.response.model").or_else(|| text("gen_ai.tool.name")),
+        number("gen_ai.usage.input_tokens"),
+        number("gen_ai.usage.output_tokens"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn line(id: Option<&str>, output: u64) -> ClientLine {
+        ClientLine {
+            asked: "tiny".to_owned(),
+            id: id.map(str::to_owned),
+            answered: Some("tiny".to_owned()),
+            input: Some(3),
+            output: Some(output),
+            ..ClientLine::default()
+        }
+    }
+
+    fn span(id: Option<&str>, output: u64, kind: Kind) -> SeenSpan {
+        let attributes = json!({"gen_ai.response.id": id, "gen_ai.response.model": "tiny",
+            "gen_ai.usage.input_tokens": 3, "gen_ai.usage.output_tokens": output});
+        let Value::Object(attributes) = attributes else {
+            panic!("an object")
+        };
+        SeenSpan {
+            kind,
+            attributes: attributes.into_iter().collect(),
+            ..SeenSpan::default()
+        }
+    }
+
+    fn both(id: Option<&str>, output: u64) -> [SeenSpan; 2] {
+        [
+            span(id, output, Kind::Client),
+            span(id, output, Kind::Server),
+        ]
+    }
+
+    #[test]
+    fn answers_are_found_once_on_each_side() {
+        let lines = [line(Some("a"), 5), line(None, 6), line(None, 6)];
+        let spans = [both(Some("a"), 5), both(None, 6), both(None, 6)].concat();
+        assert!(compare(&lines, &spans).is_perfect());
+        assert!(!compare(&lines, &spans[1..]).is_perfect(), "one is missing");
+        assert!(
+            !compare(&lines[1..], &spans).is_perfect(),
+            "one is too many"
+        );
+        let mut doctored = spans.clone();
+        doctored[0] = span(Some("a"), 4, Kind::Client);
+        assert!(!compare(&lines, &doctored).is_perfect(), "a count is wrong");
+        doctored[0] = span(Some("b"), 5, Kind::Client);
+        assert!(!compare(&lines, &doctored).is_perfect(), "an id is wrong");
+    }
+}

@@ -1,0 +1,125 @@
+//! Runs the cells with real servers, each server once for all of its cells.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use super::cells::{Cell, Client};
+use super::compare::Verdict;
+use super::peers::PeerServer;
+use super::process::{ClientLine, Running, client_lines};
+use super::real::{RealCell, compare};
+use super::report::Row;
+use super::run::Matrix;
+use super::span::SeenSpan;
+
+/// The longest that one cell's client may take.
+const CLIENT_TIME: Duration = Duration::from_mins(2);
+/// The longest that we wait for spans after a client's end.
+const SPAN_TIME: Duration = Duration::from_secs(3);
+
+type Servers = (Option<PeerServer>, PeerServer);
+
+/// Runs the cells that are wanted; a server that cannot be started is its cells' reason.
+pub(super) fn run(matrix: &mut Matrix, cells: &[RealCell]) {
+    let same = |a: &RealCell, b: &RealCell| (a.peer, a.tls) == (b.peer, b.tls);
+    for group in cells.chunk_by(same) {
+        let Some(first) = group.first() else { continue };
+        let servers = start(matrix, first);
+        for (number, cell) in group.iter().enumerate() {
+            let tag = format!("{}-{}-{number}", cell.peer, u8::from(cell.tls));
+            let result = match &servers {
+                Ok(servers) => judge(matrix, cell, servers, &tag).map_err(|e| format!("{e:#}")),
+                Err(error) => Err(format!("{error:#}")),
+            };
+            let row = Row {
+                name: cell.name(),
+                script: cell.model.to_owned(),
+                concurrency: cell.concurrency,
+                result,
+                findings: Vec::new(),
+            };
+            matrix.add(row);
+        }
+    }
+}
+
+fn start(matrix: &Matrix, cell: &RealCell) -> Result<Servers> {
+    let folder = matrix.folder();
+    let behind = cell
+        .upstream
+        .map(|name| PeerServer::start(name, None, false, folder));
+    let behind = behind.transpose()?;
+    let upstream = behind.as_ref().map(PeerServer::base);
+    let server = PeerServer::start(cell.peer, upstream.as_deref(), cell.tls, folder)?;
+    Ok((behind, server))
+}
+
+fn judge(matrix: &Matrix, cell: &RealCell, servers: &Servers, tag: &str) -> Result<Verdict> {
+    let (behind, server) = servers;
+    let before = |port: u16| {
+        let probe = matrix.probe();
+        probe.map_or(0, |probe| {
+            probe.spans(|span| is_of(span, port, cell.api)).len()
+        })
+    };
+    let skipped = (
+        before(server.port()),
+        behind.as_ref().map_or(0, |b| before(b.port())),
+    );
+    let lines = call(matrix, cell, &server.base(), tag)?;
+    let Some(probe) = matrix.probe() else {
+        let mut verdict = Verdict {
+            calls: lines.len(),
+            ..Verdict::default()
+        };
+        (verdict.client.exact, verdict.server.exact) = (lines.len(), lines.len());
+        return Ok(verdict);
+    };
+    let of_port = |port: u16, skipped: usize| {
+        let wanted = |span: &SeenSpan| is_of(span, port, cell.api);
+        probe.wait(skipped + 2 * lines.len(), SPAN_TIME, wanted);
+        probe.spans(wanted).split_off(skipped)
+    };
+    let mut verdict = compare(&lines, &of_port(server.port(), skipped.0));
+    if let Some(behind) = behind {
+        // A proxy gives ids and names of its own or those of the model: only counts are sure.
+        let spans = of_port(behind.port(), skipped.1).len();
+        if spans != 2 * lines.len() {
+            let what = format!("{spans} spans behind the proxy, not {}", 2 * lines.len());
+            verdict.server.wrong.push(what);
+        }
+    }
+    Ok(verdict)
+}
+
+/// The calls of one server: its port stands in the request of both sides.
+fn is_of(span: &SeenSpan, port: u16, api: &str) -> bool {
+    let number = span.attributes.get("server.port").and_then(Value::as_u64);
+    let kind = api != "mcp" || span.text("mcp.method.name") == Some("tools/call");
+    number == Some(u64::from(port)) && kind
+}
+
+fn call(matrix: &Matrix, cell: &RealCell, base: &str, tag: &str) -> Result<Vec<ClientLine>> {
+    let client = Cell {
+        client: Client {
+            script: cell.script,
+            lib: cell.lib,
+        },
+        tls: cell.tls,
+        stream: cell.stream,
+        ..Cell::of_calls(cell.api, cell.concurrency, cell.calls)
+    };
+    let mut command = matrix.runtimes().command(&client, base, tag);
+    command.args(["--model", cell.model]);
+    let running = Running::start(&mut command, &matrix.folder().join(format!("{tag}.err")))?;
+    let lines = client_lines(&running, false, CLIENT_TIME)?;
+    if let Some(error) = lines.iter().find_map(|line| line.error.as_ref()) {
+        bail!("the client got {error}");
+    }
+    if lines.is_empty() {
+        bail!("the client made no call; see {tag}.err");
+    }
+    Ok(lines)
+}
