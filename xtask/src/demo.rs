@@ -78,7 +78,10 @@ fn watch(args: &Args, system: &System, ui: Option<&Ui>, program: &Path, dir: &Pa
     wait_for_last(&probe, served)?;
     let spans = probe.stop()?;
     for (at, done) in done.iter().enumerate() {
-        print!("{}", tree::conversation(at + 1, done, &spans, &system.names()));
+        print!(
+            "{}",
+            tree::conversation(at + 1, done, &spans, &system.names())
+        );
     }
     println!(
         "\nThe probe saw its first call {:.2} s after its start.",
