@@ -56,6 +56,17 @@ pub enum Role {
     Server,
 }
 
+impl Role {
+    /// The other side.
+    #[must_use]
+    pub const fn flip(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+}
+
 /// What in the process did it: the seam for parents inside a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Context {

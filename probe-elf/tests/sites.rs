@@ -251,11 +251,13 @@ fn a_way_around_the_callee_is_refused() {
 #[test]
 fn a_changed_argument_is_refused() {
     assert_falls_back(fixture!("clobbered"), "SSL_read_ex");
+    assert_falls_back(fixture!("clobbered"), "SSL_write_ex");
 }
 
 #[test]
 fn an_argument_that_differs_by_path_is_refused() {
     assert_falls_back(fixture!("joined"), "SSL_read_ex");
+    assert_falls_back(fixture!("joined"), "SSL_write_ex");
 }
 
 #[test]

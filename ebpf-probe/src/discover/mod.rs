@@ -1,6 +1,8 @@
 //! Which processes there are, which of them are opted in, and what they are: the only module
 //! that touches `/proc`.
 
+pub(crate) mod host;
+pub(crate) mod inspect;
 mod libraries;
 mod ports;
 pub(crate) mod proc;

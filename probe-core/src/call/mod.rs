@@ -1,5 +1,20 @@
 //! Messages in, calls out: an exchange with its meaning.
 
+mod body;
+mod clock;
+mod dialect;
+mod exchange;
+mod failure;
+mod inference;
+mod json_text;
+mod provider;
+mod reader;
+mod reading;
+mod rpc;
+mod target;
+
+pub use reader::{Options, Output, Reader, Started, Wish};
+
 use crate::ids::{ConnId, Context, Nanos, ProcessId, Role};
 use crate::message::{End, ExchangeIndex};
 use crate::trace_context::TraceContext;
@@ -355,3 +370,6 @@ pub struct Content {
     /// A part was cut at the cap.
     pub truncated: bool,
 }
+
+#[cfg(test)]
+mod tests;

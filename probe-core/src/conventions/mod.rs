@@ -166,6 +166,7 @@ pub fn document() -> String {
             key.meaning
         );
     }
+    text.push_str(TAIL);
     text
 }
 
@@ -187,4 +188,43 @@ Content attributes are there only when content capture was opted in.
 
 | v1.41 | gen-ai-dev | type | meaning |
 | --- | --- | --- | --- |
+";
+
+const TAIL: &str = "
+## Events
+
+A failed call carries one event `exception` with `exception.type` alone: a message would be the
+provider's text.
+
+## Status
+
+The status is ERROR, without a description, where `error.type` is set; but a server's span of a
+4xx answer keeps its status unset, as the HTTP conventions ask: the client is at fault.
+One side that goes away in the middle of an answer is an error on both sides, and so is an answer
+that the model had to cut at the limit of tokens (`error.type` `length`).
+A hole in our own capture is never an error.
+
+## Parents
+
+- A client's span is the child of the `traceparent` on its request; without one it begins a trace.
+- A server's span is the child of our client's span where both ends of the connection are seen;
+  else of the `traceparent` on its request; without one it begins a trace.
+- An MCP message's context in `params._meta` is the parent, that of the HTTP header is a link.
+- No span names a parent that neither stood on the wire nor is exported.
+  A client's span that never came to its end is exported all the same when a server's span named
+  it, with `telemetry.kaos.capture.lost_end`.
+
+## Sums
+
+A chain client → proxy → model server is one generation, seen up to four times.
+`telemetry.kaos.counts` is true on the span nearest to the model: on a server's span that forwards
+nothing; where the server is not seen, on the last client's.
+So a span need not wait for those further out, which end later.
+
+- A server forwards a call if its process made a model call of the same sort (generation or
+  embeddings) while it was open.
+  With several open at once nobody can tell which of them was forwarded, so all were.
+- Where the server's capture lost the usage and the client's span is still to come, that counts.
+- Agents' spans, and those of loading a model, never count.
+- A server's call to its own helper process (`ollama runner`) is no span at all.
 ";

@@ -1,7 +1,7 @@
 //! The scanner itself: one small state machine over the bytes.
 
 use super::schema::{NOWHERE, NodeId, ROOT, Schema, Take};
-use super::text::{MAX_TEXT, TextBuffer, plain_string};
+use super::text::{MAX_LONG, MAX_TEXT, TextBuffer, plain_string};
 use super::value::{At, Text, Value};
 
 /// The longest number or literal. A longer integer is not reported.
@@ -47,7 +47,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    pub(super) fn index(&self) -> Option<u32> {
+    pub(super) fn index(self) -> Option<u32> {
         self.array.then_some(self.index)
     }
 }
@@ -187,9 +187,10 @@ impl Scanner {
             }
             None => {}
         }
-        let enter = match array {
-            true => schema.has_elements(self.node),
-            false => schema.has_keys(self.node),
+        let enter = if array {
+            schema.has_elements(self.node)
+        } else {
+            schema.has_keys(self.node)
         };
         if !enter {
             self.depth = 1;
@@ -232,17 +233,15 @@ impl Scanner {
         match rest[0] {
             b' ' | b'\t' | b'\r' | b'\n' => 1,
             b'}' => self.close(schema, false, sink),
-            b'"' => match plain_string(&rest[1..], MAX_KEY) {
-                Some((key, taken)) => {
+            b'"' => {
+                if let Some((key, taken)) = plain_string(&rest[1..], MAX_KEY) {
                     self.at_key(schema, key.text.as_bytes());
-                    1 + taken
+                    return 1 + taken;
                 }
-                None => {
-                    self.text.begin(MAX_KEY);
-                    self.state = State::KeyText;
-                    1
-                }
-            },
+                self.text.begin(MAX_KEY);
+                self.state = State::KeyText;
+                1
+            }
             _ => self.fail(sink),
         }
     }
@@ -316,6 +315,7 @@ impl Scanner {
         };
         let cap = match take {
             Take::Value => MAX_TEXT,
+            Take::Long => MAX_LONG,
             Take::Probe => 0,
             Take::Content | Take::Raw => self.content_cap,
         };
@@ -346,7 +346,7 @@ impl Scanner {
         if ended {
             if let Some((field, take)) = schema.want(self.node) {
                 let (text, cut) = self.text.text();
-                self.limited |= cut && take == Take::Value;
+                self.limited |= cut && matches!(take, Take::Value | Take::Long);
                 let text = Text { text: &text, cut };
                 sink.value(field, At(&self.frames), Value::Text(text));
             }

@@ -6,6 +6,8 @@ pub enum Take {
     /// Strings up to [`super::text::MAX_TEXT`] bytes, numbers, literals; of containers only that
     /// they are there.
     Value,
+    /// Like [`Take::Value`], but strings up to [`super::text::MAX_LONG`] bytes.
+    Long,
     /// Of strings only whether they are empty.
     Probe,
     /// Strings up to the scanner's content cap; with a cap of 0 like [`Take::Probe`].
@@ -48,14 +50,28 @@ impl<F: Copy> Schema<F> {
         let mut schema = Self {
             nodes: vec![Node::new()],
         };
+        schema.add(ROOT, paths);
+        schema
+    }
+
+    /// A schema of `paths` in the root value, or in each element of a root that is an array. An
+    /// empty path is the value itself.
+    #[must_use]
+    pub fn batched(paths: &[(&'static str, F, Take)]) -> Self {
+        let mut schema = Self::new(paths);
+        let element = schema.step(ROOT, "[]");
+        schema.add(element, paths);
+        schema
+    }
+
+    fn add(&mut self, root: NodeId, paths: &[(&'static str, F, Take)]) {
         for (path, field, take) in paths {
             let node = path
                 .split(' ')
                 .filter(|step| !step.is_empty())
-                .fold(ROOT, |node, step| schema.step(node, step));
-            schema.nodes[usize::from(node)].want = Some((*field, *take));
+                .fold(root, |node, step| self.step(node, step));
+            self.nodes[usize::from(node)].want = Some((*field, *take));
         }
-        schema
     }
 
     /// The node that `step` leads to, made if it is not there.

@@ -31,7 +31,11 @@ fn schema() -> Schema<&'static str> {
     ])
 }
 
-fn scan_pieces(pieces: impl IntoIterator<Item = &[u8]>, cap: usize) -> Vec<String> {
+#[expect(
+    single_use_lifetimes,
+    reason = "a lifetime in `impl Trait` cannot be left out yet"
+)]
+fn scan_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, cap: usize) -> Vec<String> {
     let (schema, mut scanner, mut seen) = (schema(), Scanner::new(cap), Seen::default());
     for piece in pieces {
         scanner.feed(&schema, piece, &mut seen);

@@ -7,6 +7,9 @@ use super::value::Text;
 /// The longest string of [`super::Take::Value`], in bytes; a longer one is cut.
 pub(super) const MAX_TEXT: usize = 256;
 
+/// The longest string of [`super::Take::Long`].
+pub(super) const MAX_LONG: usize = 1024;
+
 /// Collects one string, or the text of one value, up to a cap.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TextBuffer {

@@ -119,7 +119,7 @@ impl At<'_> {
     pub fn index(&self, level: usize) -> u32 {
         self.0
             .iter()
-            .filter_map(Frame::index)
+            .filter_map(|frame| frame.index())
             .nth(level)
             .unwrap_or(0)
     }

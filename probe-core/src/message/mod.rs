@@ -1,6 +1,21 @@
 //! Ordered bytes in, HTTP messages out.
 
+mod body;
+mod chunked;
+mod connection;
+mod decode;
+mod ending;
+mod exchange;
+mod framing;
+mod half;
+mod head;
+mod request;
+mod response;
 pub mod sse;
+mod start;
+
+pub use connection::{Connection, Losses, MAX_EARLY, Protocol};
+pub use ending::Closed;
 
 use crate::ids::{Context, Nanos, Role};
 
@@ -128,3 +143,6 @@ impl<'a> Headers<'a> {
             .and_then(|v| std::str::from_utf8(v).ok())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,17 +149,26 @@ impl Connections {
         }
     }
 
-    /// Learns the addresses of a connection, and looks for its other end.
+    /// Learns the addresses of a connection, and looks for its other end. Addresses that say
+    /// which connection it is are never replaced; such without a port (not yet connected) are.
     pub(super) fn bind(&mut self, info: &ConnInfo) {
         let Some(conn) = self.conns.get_mut(&info.id) else {
             return;
         };
-        let Some(endpoints) = info.endpoints.filter(|_| conn.endpoints.is_none()) else {
+        let transport = conn.transport;
+        let Some(endpoints) = info.endpoints else {
             return;
         };
+        let before = conn.endpoints;
+        if before.is_some_and(|e| Address::new(transport, &e).is_some()) {
+            return;
+        }
         conn.endpoints = Some(endpoints);
+        if let Some(before) = before {
+            self.unlist(info.id, transport, &before);
+        }
         *self.local.entry(normal(endpoints.local).0).or_default() += 1;
-        if let Some(address) = Address::new(conn.transport, &endpoints) {
+        if let Some(address) = Address::new(transport, &endpoints) {
             self.settle_address(info.id, address);
         }
     }

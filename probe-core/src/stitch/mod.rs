@@ -234,6 +234,17 @@ impl Stitcher {
         }
     }
 
+    /// When [`Stitcher::tick`] has something to do next. Calls that were woken by what came since
+    /// leave with the next tick whenever that is.
+    #[must_use]
+    pub fn next_tick(&self) -> Option<Nanos> {
+        if self.wake.is_empty() && self.evicted.is_empty() {
+            self.timers.next()
+        } else {
+            Some(0)
+        }
+    }
+
     /// Lets everything go, at the end.
     pub fn drain(&mut self, now: Nanos, out: &mut Vec<Span>) {
         self.settle(now, out);

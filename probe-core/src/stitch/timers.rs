@@ -30,6 +30,11 @@ impl Timers {
         self.sequence += 1;
     }
 
+    /// When the next timer's time comes.
+    pub(super) fn next(&self) -> Option<Nanos> {
+        self.queue.first_key_value().map(|((at, _), _)| *at)
+    }
+
     /// The next timer whose time has come.
     pub(super) fn due(&mut self, now: Nanos) -> Option<Timer> {
         let entry = self.queue.first_entry()?;

@@ -56,6 +56,8 @@ pub(crate) struct Transfer {
     pub(crate) target: Target,
     /// Whether it is a tail jump.
     pub(crate) is_jump: bool,
+    /// Where a call comes back to; nowhere if it is a jump or the function's last instruction.
+    pub(crate) comes_back: Option<u64>,
     /// The registers when it is reached.
     pub(crate) registers: Registers,
 }
@@ -105,6 +107,18 @@ pub(crate) fn explore<'d, R: ReadRef<'d>>(
     subject: Subject,
     cut: Option<Target>,
 ) -> Result<Flow, Refusal> {
+    let entry = (subject.address, Registers::at_entry(subject.arguments));
+    explore_from(image, slots, subject, entry, cut)
+}
+
+/// Walks all paths of `subject` that begin at another place than its entry.
+pub(crate) fn explore_from<'d, R: ReadRef<'d>>(
+    image: &Image<R>,
+    slots: &[GotSlot],
+    subject: Subject,
+    start: (u64, Registers),
+    cut: Option<Target>,
+) -> Result<Flow, Refusal> {
     let mut walk = Walk {
         code: Code {
             image,
@@ -117,7 +131,7 @@ pub(crate) fn explore<'d, R: ReadRef<'d>>(
         visited: BTreeMap::new(),
         landed: BTreeSet::new(),
     };
-    walk.run()?;
+    walk.run(start)?;
     walk.refuse_overlaps()?;
     walk.flow()
 }
@@ -199,9 +213,8 @@ struct Walk<'i, 'd, R> {
 }
 
 impl<'d, R: ReadRef<'d>> Walk<'_, 'd, R> {
-    fn run(&mut self) -> Result<(), Refusal> {
-        let entry = Registers::at_entry(self.subject.arguments);
-        let mut pending = vec![(self.subject.address, entry)];
+    fn run(&mut self, start: (u64, Registers)) -> Result<(), Refusal> {
+        let mut pending = vec![start];
         let mut steps = 0;
         while let Some((address, registers)) = pending.pop() {
             steps += 1;
@@ -360,11 +373,14 @@ impl<'d, R: ReadRef<'d>> Walk<'_, 'd, R> {
                 _ => false,
             };
             if leaves {
+                let is_jump = !matches!(control, FlowControl::Call | FlowControl::IndirectCall);
+                let next = instruction.next_ip();
                 flow.transfers.push(Transfer {
                     address: *address,
                     emulated: *emulated,
                     target: self.target_of(instruction),
-                    is_jump: !matches!(control, FlowControl::Call | FlowControl::IndirectCall),
+                    is_jump,
+                    comes_back: (!is_jump && !self.is_past_end(next)).then_some(next),
                     registers: *registers,
                 });
             }

@@ -13,9 +13,9 @@ pub(crate) enum Value {
     /// The low 32 bits of the argument, extended by sign or by zero.
     Extended(u8),
     /// The stack pointer at entry plus this many bytes.
-    Stack(i64),
-    /// A constant.
-    Constant(u64),
+    Stack(i32),
+    /// A constant; the upper 32 bits are 0.
+    Constant(u32),
     /// Anything.
     Unknown,
 }
@@ -127,10 +127,10 @@ impl Registers {
                 Some(extended(self.get(from.full_register())))
             }
             Mnemonic::Mov if is_immediate(code) && to.is_gpr64() => {
-                Some(Value::Constant(code.immediate(1)))
+                Some(u32::try_from(code.immediate(1)).map_or(Value::Unknown, Value::Constant))
             }
             Mnemonic::Mov if is_immediate(code) && to.is_gpr32() => {
-                Some(Value::Constant(code.immediate(1) & u64::from(u32::MAX)))
+                Some(Value::Constant(code.immediate(1) as u32))
             }
             Mnemonic::Movsxd if from_register && to.is_gpr64() => {
                 match extended(self.get(from.full_register())) {
@@ -143,6 +143,12 @@ impl Registers {
                 if from_register && to == from && !to.is_gpr8() && !to.is_gpr16() =>
             {
                 Some(Value::Constant(0))
+            }
+            // How -1 is made when size counts.
+            Mnemonic::Or
+                if is_immediate(code) && to.is_gpr32() && code.immediate(1) as u32 == u32::MAX =>
+            {
+                Some(Value::Constant(u32::MAX))
             }
             Mnemonic::Add | Mnemonic::Sub if is_immediate(code) && to.is_gpr64() => {
                 let Value::Stack(at) = self.get(to) else {
@@ -192,8 +198,11 @@ fn slot(register: Register) -> Option<usize> {
         .filter(|slot| *slot < 16)
 }
 
-fn stack(at: i64, by: i64) -> Value {
-    at.checked_add(by).map_or(Value::Unknown, Value::Stack)
+fn stack(at: i32, by: i64) -> Value {
+    let moved = i64::from(at).checked_add(by);
+    moved
+        .and_then(|moved| i32::try_from(moved).ok())
+        .map_or(Value::Unknown, Value::Stack)
 }
 
 fn is_immediate(code: &Instruction) -> bool {
@@ -212,7 +221,7 @@ fn is_immediate(code: &Instruction) -> bool {
 fn extended(value: Value) -> Value {
     match value {
         Value::Argument(index) | Value::Extended(index) => Value::Extended(index),
-        Value::Constant(value) => Value::Constant(value & u64::from(u32::MAX)),
+        Value::Constant(value) => Value::Constant(value),
         Value::Stack(_) | Value::Unknown => Value::Unknown,
     }
 }

@@ -9,6 +9,9 @@ use super::values::{Registers, Value};
 use crate::image::Image;
 use crate::symbols::GotSlot;
 
+/// Calls that could be the wrapped one; each costs two walks of the function.
+const MAX_CANDIDATES: usize = 8;
+
 /// Which register holds the `size_t *` for the byte count when the callee is entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Out {
@@ -48,33 +51,66 @@ pub(crate) fn inner<'d, R: ReadRef<'d>>(
     count: Count,
     flow: &Flow,
 ) -> Option<Inner> {
-    let candidate = flow.transfers.iter().find_map(|transfer| {
-        let Target::Address(callee) = transfer.target else {
-            return None;
-        };
-        Some((
-            callee,
-            out_register(&transfer.registers, count)?,
-            transfer.is_jump,
-        ))
-    });
-    let (callee, out, is_jump) = candidate?;
-    let target = Target::Address(callee);
-    let ways: Vec<&Transfer> = flow
-        .transfers
+    flow.transfers
         .iter()
-        .filter(|way| way.target == target)
-        .collect();
-    let alike = ways.iter().all(|way| {
-        way.emulated && way.is_jump == is_jump && out_register(&way.registers, count) == Some(out)
+        .filter(|way| out_register(&way.registers, count).is_some())
+        .take(MAX_CANDIDATES)
+        .find_map(|way| prove(image, slots, subject, count, &flow.transfers, way))
+}
+
+/// Whether the callee of `candidate` is what `subject` wraps:
+/// all ways into it have the arguments in place, no success goes around it, and nothing else is
+/// called behind it. So a check that is handed the same arguments before is not mistaken for it.
+fn prove<'d, R: ReadRef<'d>>(
+    image: &Image<R>,
+    slots: &[GotSlot],
+    subject: Subject,
+    count: Count,
+    transfers: &[Transfer],
+    candidate: &Transfer,
+) -> Option<Inner> {
+    let Target::Address(callee) = candidate.target else {
+        return None;
+    };
+    let out = out_register(&candidate.registers, count)?;
+    let ways = || {
+        transfers
+            .iter()
+            .filter(|way| way.target == candidate.target)
+    };
+    let alike = ways().all(|way| {
+        way.emulated
+            && way.is_jump == candidate.is_jump
+            && out_register(&way.registers, count) == Some(out)
     });
-    let proven = alike && always_passes(image, slots, subject, target);
-    let calls = ways.iter().map(|way| way.address).collect();
-    proven.then_some(Inner {
-        calls,
-        is_jump,
+    let proven = alike
+        && ways().all(|way| is_last(image, slots, subject, way))
+        && always_passes(image, slots, subject, candidate.target);
+    proven.then(|| Inner {
+        calls: ways().map(|way| way.address).collect(),
+        is_jump: candidate.is_jump,
         callee,
         out,
+    })
+}
+
+/// Whether nothing is called behind `call`, but for what does not come back (the alarm of the
+/// stack protector).
+fn is_last<'d, R: ReadRef<'d>>(
+    image: &Image<R>,
+    slots: &[GotSlot],
+    subject: Subject,
+    call: &Transfer,
+) -> bool {
+    let Some(next) = call.comes_back else {
+        return call.is_jump;
+    };
+    let start = (next, call.registers.after_call());
+    let behind = flow::explore_from(image, slots, subject, start, None);
+    behind.is_ok_and(|flow| {
+        flow.transfers
+            .iter()
+            .all(|way| !way.is_jump && way.comes_back.is_none())
     })
 }
 
@@ -91,7 +127,7 @@ pub(crate) fn always_passes<'d, R: ReadRef<'d>>(
     else {
         return false;
     };
-    let fails = |value: &Value| matches!(value, Value::Constant(value) if (*value as u32).cast_signed() <= 0);
+    let fails = |value: &Value| matches!(value, Value::Constant(value) if value.cast_signed() <= 0);
     let leaves_elsewhere = around
         .transfers
         .iter()

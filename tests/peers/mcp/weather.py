@@ -18,4 +18,4 @@ def get_tide(city: str) -> str:
     raise ValueError(f"{city} has no coast")
 
 
-mcp.run(transport="http", host="127.0.0.1", port=int(sys.argv[1]))
+mcp.run(transport="http", host="127.0.0.1", show_banner=False, port=int(sys.argv[1]))

@@ -71,7 +71,7 @@ impl Peer for Agent {
                 port,
                 path: "/ready",
             },
-            deadline: Duration::from_secs(120),
+            deadline: Duration::from_mins(2),
         }))
     }
 }

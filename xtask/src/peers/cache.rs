@@ -52,14 +52,9 @@ impl Cache {
     }
 
     /// Where a recipe's result is or would be.
-    pub(crate) fn folder(&self, recipe: &Recipe<'_>) -> PathBuf {
+    fn folder(&self, recipe: &Recipe<'_>) -> PathBuf {
         self.peers()
             .join(format!("{}-{}", recipe.name, key(recipe.inputs)))
-    }
-
-    /// Whether a recipe is installed already.
-    pub(crate) fn has(&self, recipe: &Recipe<'_>) -> bool {
-        self.folder(recipe).join(COMPLETE).exists()
     }
 
     /// The folder with the recipe's result; built by `build` if it is not there.
@@ -172,7 +167,7 @@ mod tests {
             anyhow::bail!("the network is away")
         });
         assert!(failed.is_err());
-        assert!(!cache.has(&RECIPE));
+        assert!(!cache.folder(&RECIPE).join(COMPLETE).exists());
         let folder = cache.entry(&RECIPE, |_| Ok(())).expect("installs");
         assert!(!folder.join("half").exists());
         fs::remove_dir_all(root).expect("can be removed");

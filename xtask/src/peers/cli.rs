@@ -64,14 +64,17 @@ struct RunArgs {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let cache = Cache::from_env()?;
     match &args.action {
-        Action::List => list(&cache),
+        Action::List => {
+            list(&cache);
+            Ok(())
+        }
         Action::Install { names } => install(&cache, names),
         Action::Run(args) => serve(&cache, args),
         Action::Picture { url, file } => chromium::picture(&cache, url, file),
     }
 }
 
-fn list(cache: &Cache) -> Result<()> {
+fn list(cache: &Cache) {
     for peer in all() {
         let link = cache.peers().join(peer.name());
         let place = std::fs::read_link(link).map_or_else(
@@ -80,7 +83,6 @@ fn list(cache: &Cache) -> Result<()> {
         );
         println!("{:<16} {}\n{:<16} {place}", peer.name(), peer.about(), "");
     }
-    Ok(())
 }
 
 fn install(cache: &Cache, names: &[String]) -> Result<()> {
@@ -101,9 +103,8 @@ fn install(cache: &Cache, names: &[String]) -> Result<()> {
 }
 
 fn serve(cache: &Cache, args: &RunArgs) -> Result<()> {
-    let [peer] = chosen(std::slice::from_ref(&args.name))?
-        .try_into()
-        .map_err(|_| anyhow::anyhow!("one name gives one peer"))?;
+    let peers = chosen(std::slice::from_ref(&args.name))?;
+    let peer = peers.first().context("a name gives a peer")?;
     interrupt::listen()?;
     let dir = args.dir.clone().unwrap_or_else(|| {
         cache

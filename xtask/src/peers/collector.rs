@@ -72,7 +72,7 @@ impl Peer for Collector {
                 port: port + 2,
                 path: "/",
             },
-            deadline: Duration::from_secs(60),
+            deadline: Duration::from_mins(1),
         }))
     }
 }

@@ -1,13 +1,18 @@
 //! A client for the few plain requests that chores make: one request, one connection, loopback.
 
+use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::interrupt;
+
 /// No answer that a chore waits for is larger, in bytes.
-const MAX_ANSWER: u64 = 32 << 20;
+const MAX_ANSWER: usize = 32 << 20;
+/// How long Ctrl-C may wait for a look.
+const LOOK_UP_EVERY: Duration = Duration::from_millis(100);
 
 /// An answer, its body undone from chunks.
 pub(crate) struct Answer {
@@ -19,18 +24,12 @@ pub(crate) struct Answer {
 
 /// `GET` from a port on loopback.
 pub(crate) fn get(port: u16, path: &str, timeout: Duration) -> Result<Answer> {
-    exchange(port, "GET", path, &[], "", timeout)
+    exchange(port, "GET", path, "", timeout)
 }
 
-/// `POST` of a JSON body to a port on loopback, with more headers.
-pub(crate) fn post(
-    port: u16,
-    path: &str,
-    headers: &[(&str, &str)],
-    json: &str,
-    timeout: Duration,
-) -> Result<Answer> {
-    exchange(port, "POST", path, headers, json, timeout)
+/// `POST` of a JSON body to a port on loopback.
+pub(crate) fn post(port: u16, path: &str, json: &str, timeout: Duration) -> Result<Answer> {
+    exchange(port, "POST", path, json, timeout)
 }
 
 /// A port on loopback that nobody listens on at this moment.
@@ -40,37 +39,45 @@ pub(crate) fn free_port() -> Result<u16> {
         .port())
 }
 
-fn exchange(
-    port: u16,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    json: &str,
-    timeout: Duration,
-) -> Result<Answer> {
+fn exchange(port: u16, method: &str, path: &str, json: &str, timeout: Duration) -> Result<Answer> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, timeout)?;
-    stream.set_read_timeout(Some(timeout))?;
+    stream.set_read_timeout(Some(LOOK_UP_EVERY))?;
     stream.set_write_timeout(Some(timeout))?;
-    let mut request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\
-         Accept: application/json, text/event-stream\r\n"
-    );
-    for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
-    }
-    if method == "POST" {
+    let body = if json.is_empty() {
+        "\r\n".to_owned()
+    } else {
         let length = json.len();
-        request.push_str(&format!(
-            "Content-Type: application/json\r\nContent-Length: {length}\r\n"
-        ));
-    }
-    request.push_str("\r\n");
-    request.push_str(json);
+        format!("Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{json}")
+    };
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\
+         Accept: application/json, text/event-stream\r\n{body}"
+    );
     stream.write_all(request.as_bytes())?;
-    let mut bytes = Vec::new();
-    stream.take(MAX_ANSWER).read_to_end(&mut bytes)?;
+    let bytes = read_to_end(&mut stream, Instant::now() + timeout)?;
     parse(&bytes).with_context(|| format!("port {port} answered what is not HTTP"))
+}
+
+/// Reads until the peer closes, with a look at the clock and at Ctrl-C in between.
+fn read_to_end(stream: &mut TcpStream, deadline: Instant) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 16 << 10];
+    loop {
+        match stream.read(&mut piece) {
+            Ok(0) => return Ok(bytes),
+            Ok(count) => bytes.extend_from_slice(&piece[..count]),
+            Err(error) if matches!(error.kind(), WouldBlock | TimedOut | Interrupted) => {}
+            Err(error) => return Err(error.into()),
+        }
+        interrupt::check()?;
+        if bytes.len() > MAX_ANSWER {
+            bail!("the answer is too large");
+        }
+        if Instant::now() > deadline {
+            bail!("no full answer in time");
+        }
+    }
 }
 
 fn parse(bytes: &[u8]) -> Result<Answer> {

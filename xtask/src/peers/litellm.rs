@@ -15,12 +15,6 @@ const CONFIG: &str = include_str!("../../../tests/peers/litellm/config.yaml");
 /// The proxy, with the models `tiny` (OpenAI format) and `tiny-ollama` behind it.
 pub(crate) struct LiteLlm;
 
-impl LiteLlm {
-    /// The key that its clients send. It guards nothing but a port on loopback, and the proxy
-    /// does not start without one.
-    pub(crate) const KEY: &'static str = "sk-loopback-only-1f0c7b52a94e";
-}
-
 impl Peer for LiteLlm {
     fn name(&self) -> &'static str {
         "litellm"
@@ -46,7 +40,12 @@ impl Peer for LiteLlm {
         std::fs::write(&config, text)?;
         let mut command = Command::new(self.install(cache)?.join("bin/litellm"));
         command
-            .env("LITELLM_MASTER_KEY", Self::KEY)
+            // As in KAOS: it has no key and takes whatever its clients send. KAOS agents send
+            // `not-needed`, whatever their environment says.
+            .env(
+                "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY",
+                "true",
+            )
             // Its price list comes from its package and not from the network.
             .env("LITELLM_LOCAL_MODEL_COST_MAP", "True")
             .arg("--config")
@@ -58,7 +57,7 @@ impl Peer for LiteLlm {
                 port,
                 path: "/health/liveliness",
             },
-            deadline: Duration::from_secs(180),
+            deadline: Duration::from_mins(3),
         }))
     }
 }

@@ -87,7 +87,7 @@ impl Peer for Llama {
         Ok(Some(Service {
             command,
             ready,
-            deadline: Duration::from_secs(60),
+            deadline: Duration::from_mins(1),
         }))
     }
 }

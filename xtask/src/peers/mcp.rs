@@ -61,12 +61,15 @@ impl Peer for McpServer {
         let port = serving.port;
         let venv = self.install(cache)?;
         let mut command = Command::new(venv.join("bin/python"));
-        command.arg(venv.join("weather.py")).arg(port.to_string());
+        command
+            .env("FASTMCP_CHECK_FOR_UPDATES", "off")
+            .arg(venv.join("weather.py"))
+            .arg(port.to_string());
         Ok(Some(Service {
             command,
             // Any answer will do: MCP itself takes no plain GET.
             ready: Ready::Http { port, path: "/" },
-            deadline: Duration::from_secs(60),
+            deadline: Duration::from_mins(1),
         }))
     }
 }

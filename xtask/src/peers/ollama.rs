@@ -74,7 +74,7 @@ fn serve(folder: &std::path::Path, port: u16) -> Service {
             port,
             path: "/api/version",
         },
-        deadline: Duration::from_secs(60),
+        deadline: Duration::from_mins(1),
     }
 }
 

@@ -49,7 +49,7 @@ impl Peer for Phoenix {
                 port,
                 path: "/healthz",
             },
-            deadline: Duration::from_secs(180),
+            deadline: Duration::from_mins(3),
         }))
     }
 }

@@ -11,7 +11,7 @@ use super::{Cache, Peer, Recipe};
 /// pip resolves some of the peers for ten minutes and more; uv takes seconds.
 const UV_VERSION: &str = "0.13.9";
 
-/// The package manager that makes the Python peers; from PyPI by pip.
+/// The package manager that makes the Python peers; by pip.
 pub(crate) struct Uv;
 
 impl Peer for Uv {

@@ -121,6 +121,33 @@ fn both_ends_follow_a_parent_that_is_not_sampled() {
 }
 
 #[test]
+fn a_client_that_has_ended_says_its_own_place() {
+    // The server's capture missed the context; the client's end is known before its own.
+    let mut w = World::new();
+    w.connect(0, 1, 2);
+    let mut c = call(
+        0,
+        1,
+        Role::Client,
+        10,
+        38,
+        chat(0, 1, Role::Client, 1, 2).kind,
+    );
+    c.trace = Some(wire(3, 1));
+    let mut c_started = c.clone();
+    c_started.trace = None;
+    w.start(&c_started);
+    w.start(&chat(1, 2, Role::Server, 11, 39));
+    w.end(&c);
+    assert!(w.spans.is_empty(), "the server's end says what it is");
+    w.end(&chat(1, 2, Role::Server, 11, 39));
+    assert_eq!(w.client(1).parent, Some(wire(3, 1).parent));
+    assert_eq!(w.server(2).parent, Some(w.client(1).id));
+    assert!(w.client(1).links.is_empty());
+    check(&w.spans, &[wire(3, 1)]);
+}
+
+#[test]
 fn an_own_root_is_sampled_and_random() {
     let mut w = World::new();
     w.run(&chat(0, 1, Role::Client, 10, 40));
@@ -390,6 +417,45 @@ fn addresses_that_come_later_join() {
     w.end(&chat(1, 2, Role::Server, 11, 39));
     w.end(&chat(0, 1, Role::Client, 10, 40));
     assert_eq!(w.server(2).parent, Some(w.client(1).id));
+}
+
+#[test]
+fn addresses_without_a_port_are_replaced_by_better_ones() {
+    let mut w = World::new();
+    let [c, s] = pair(0, 1, 2);
+    w.open(&info(0, 1, "0.0.0.0:0", "127.0.0.1:1002", 1));
+    w.open(&s);
+    w.stitcher.connection_bound(&c);
+    // What is certain stays.
+    w.stitcher
+        .connection_bound(&info(0, 1, "127.0.0.1:7", "127.0.0.1:8", 1));
+    w.start(&chat(0, 1, Role::Client, 10, 40));
+    w.run(&chat(1, 2, Role::Server, 11, 39));
+    w.end(&chat(0, 1, Role::Client, 10, 40));
+    assert_eq!(w.server(2).parent, Some(w.client(1).id));
+    w.stitcher.connection_closed(ConnId(0), 50 * MS);
+    w.stitcher.connection_closed(ConnId(1), 50 * MS);
+    w.tick(1000 * MS);
+    assert_eq!(w.stitcher.sizes(), (0, 0, 0));
+}
+
+#[test]
+fn the_next_tick_is_when_something_must_leave() {
+    let mut w = World::new();
+    assert_eq!(w.stitcher.next_tick(), None);
+    let [c, s] = pair(0, 1, 2);
+    w.open(&s);
+    w.run(&chat(1, 2, Role::Server, 11, 39));
+    assert_eq!(w.stitcher.next_tick(), Some(239 * MS));
+    w.open(&c);
+    w.start(&chat(0, 1, Role::Client, 10, 40));
+    assert_eq!(
+        w.stitcher.next_tick(),
+        Some(0),
+        "the client is known: at once"
+    );
+    w.tick(40 * MS);
+    assert_eq!(w.spans.len(), 1);
 }
 
 #[test]

@@ -1,0 +1,77 @@
+//! `kaos-probe doctor`: what can be seen, and why.
+
+use crate::discover::{host, inspect};
+use crate::kernel;
+
+/// Options of `doctor`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Look at this process too.
+    pid: Option<u32>,
+}
+
+/// Says what can be seen; the exit code is 0 only if all is well.
+pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
+    let mut well = true;
+    println!("This host");
+    for finding in host::findings() {
+        well &= finding.ok;
+        line(finding.ok, finding.what, &finding.found, finding.advice);
+    }
+    match kernel::load(1 << 20) {
+        Ok(_) => {
+            line(true, "programs", "the kernel takes them", "");
+            line(true, "process tap", "tracepoints sched_process_exec, _fork, _exit", "");
+            line(true, "socket tap", SOCKET_TAP, "");
+            line(true, "TLS tap", "uprobes in OpenSSL, at the cheapest proven instructions", "");
+        }
+        Err(error) => {
+            well = false;
+            line(false, "programs", &format!("{error:#}"), "see the lines above");
+        }
+    }
+    if let Some(pid) = args.pid {
+        well &= process(pid);
+    }
+    Ok(u8::from(!well))
+}
+
+const SOCKET_TAP: &str =
+    "tracepoints sys_exit and inet_sock_set_state: they work on kernels without kprobes too";
+
+fn process(pid: u32) -> bool {
+    println!("\nProcess {pid}");
+    let Some(report) = inspect::process(pid) else {
+        line(false, "process", "there is none of this number", "see `ps`");
+        return false;
+    };
+    let executable = report.process.executable.as_ref();
+    let executable = executable.map_or_else(|| "unknown".into(), |path| path.to_string_lossy());
+    line(true, "executable", &executable, "");
+    line(true, "runtime", &report.runtime, "");
+    if let Some(container) = &report.process.container {
+        line(true, "container", container, "");
+    }
+    if let Some(agent) = &report.process.environment.agent_name {
+        line(true, "agent", &format!("{agent} (AGENT_NAME)"), "");
+    }
+    line(true, "plain HTTP/1", "seen", "");
+    let mut well = true;
+    for (file, coverage) in report.files {
+        println!("  {file}");
+        for one in coverage {
+            well &= one.covered;
+            let verdict = if one.covered { "covered" } else { "not covered" };
+            line(one.covered, "  TLS", &format!("{}: {verdict}. {}", one.library, one.reason), &one.advice);
+        }
+    }
+    well
+}
+
+fn line(ok: bool, what: &str, found: &str, advice: &str) {
+    let mark = if ok { "ok" } else { "!!" };
+    println!("  {mark}  {what:<16} {}", crate::view::escape(found));
+    if !ok && !advice.is_empty() {
+        println!("      {:<16} to do: {advice}", "");
+    }
+}

@@ -1,0 +1,118 @@
+//! What this host lets the probe do.
+
+use std::fs;
+use std::path::Path;
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// What.
+    pub(crate) what: &'static str,
+    /// Whether it is as it should be.
+    pub(crate) ok: bool,
+    /// What was found.
+    pub(crate) found: String,
+    /// What to do, empty when nothing.
+    pub(crate) advice: &'static str,
+}
+
+/// `CAP_SYS_PTRACE`, `CAP_SYS_ADMIN`, `CAP_PERFMON`, `CAP_BPF` (capabilities(7)).
+const CAPABILITIES: [(u32, &str); 4] =
+    [(19, "SYS_PTRACE"), (21, "SYS_ADMIN"), (38, "PERFMON"), (39, "BPF")];
+
+/// Looks at everything that the probe depends on.
+pub(crate) fn findings() -> Vec<Finding> {
+    vec![kernel(), type_information(), capabilities(), uprobes(), lockdown()]
+}
+
+fn kernel() -> Finding {
+    let release = read("/proc/sys/kernel/osrelease");
+    Finding {
+        what: "kernel",
+        ok: version(&release).is_some_and(|version| version >= (5, 17)),
+        found: release,
+        advice: "a kernel of 5.17 or newer is needed",
+    }
+}
+
+/// Major and minor of a release such as `6.1.0-13-cloud-amd64`.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn type_information() -> Finding {
+    let ok = Path::new(crate::kernel::VMLINUX).is_file();
+    Finding {
+        what: "type information",
+        ok,
+        found: format!("{} {}", crate::kernel::VMLINUX, if ok { "is there" } else { "is missing" }),
+        advice: "the kernel must be built with CONFIG_DEBUG_INFO_BTF",
+    }
+}
+
+fn capabilities() -> Finding {
+    let status = read("/proc/self/status");
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(0);
+    let has = |bit: u32| effective >> bit & 1 == 1;
+    let missing = CAPABILITIES.iter().filter(|(bit, name)| !has(*bit) && *name != "SYS_ADMIN");
+    let missing: Vec<&str> = missing.map(|(_, name)| *name).collect();
+    Finding {
+        what: "capabilities",
+        ok: missing.is_empty() || has(21),
+        found: if missing.is_empty() {
+            "all that are needed".to_owned()
+        } else {
+            format!("without {}", missing.join(", "))
+        },
+        advice: "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE",
+    }
+}
+
+fn uprobes() -> Finding {
+    let ok = Path::new("/sys/bus/event_source/devices/uprobe/type").is_file();
+    Finding {
+        what: "uprobes",
+        ok,
+        found: if ok { "can be made" } else { "the kernel has none" }.to_owned(),
+        advice: "TLS is seen only on kernels with CONFIG_UPROBES, and where /sys is mounted",
+    }
+}
+
+fn lockdown() -> Finding {
+    let state = read("/sys/kernel/security/lockdown");
+    let confidential = state.contains("[confidentiality]");
+    Finding {
+        what: "lockdown",
+        ok: !confidential,
+        found: if state.is_empty() { "off".to_owned() } else { state },
+        advice: "lockdown=confidentiality forbids reading user memory; integrity allows it",
+    }
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_of_distributions_are_read() {
+        assert_eq!(version("6.1.0-13-cloud-amd64"), Some((6, 1)));
+        assert_eq!(version("5.15.0"), Some((5, 15)));
+        assert_eq!(version("x"), None);
+    }
+
+    #[test]
+    fn every_finding_says_what_it_found() {
+        for finding in findings() {
+            assert!(!finding.found.is_empty(), "{finding:?}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! One process in words, for `doctor`.
+
+use std::fs::File;
+
+use object::ReadCache;
+use probe_elf::runtime::{Coverage, Facts, Runtime};
+
+use super::proc::{self, Mapped};
+
+/// What was found out about a process.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// What it is.
+    pub(crate) process: proc::Process,
+    /// Its executable's runtime, in a word or two.
+    pub(crate) runtime: String,
+    /// Each mapped file that has TLS in it, and whether it is seen.
+    pub(crate) files: Vec<(String, Vec<Coverage>)>,
+}
+
+/// Looks at a process; `None` when there is none of that number.
+pub(crate) fn process(tgid: u32) -> Option<Report> {
+    let process = proc::process(tgid)?;
+    let executable = process.executable.clone();
+    let mut runtime = "unknown".to_owned();
+    let mut files = Vec::new();
+    for mapped in proc::mapped(tgid) {
+        let is_executable = executable.as_ref() == Some(&mapped.path);
+        let Some(facts) = inspect(tgid, &mapped) else { continue };
+        if is_executable {
+            runtime = name_of(&facts.runtime);
+        }
+        let coverage: Vec<Coverage> = facts
+            .tls_coverage()
+            .into_iter()
+            .filter(|coverage| is_executable || coverage.library != "none")
+            .collect();
+        if is_executable || facts.openssl.is_some() || !facts.marks.tls.is_empty() {
+            files.push((mapped.path.to_string_lossy().into_owned(), coverage));
+        }
+    }
+    Some(Report { process, runtime, files })
+}
+
+fn inspect(tgid: u32, mapped: &Mapped) -> Option<Facts> {
+    let file = File::open(proc::through_root(tgid, &mapped.path)).ok()?;
+    probe_elf::runtime::inspect(&ReadCache::new(&file)).ok()
+}
+
+fn name_of(runtime: &Runtime) -> String {
+    match runtime {
+        Runtime::Go(go) => go.version.clone().unwrap_or_else(|| "Go".to_owned()),
+        Runtime::Node => "Node.js".to_owned(),
+        Runtime::Python(_) => "CPython".to_owned(),
+        Runtime::Java => "Java".to_owned(),
+        Runtime::Rust => "Rust".to_owned(),
+        _ => "native code".to_owned(),
+    }
+}
