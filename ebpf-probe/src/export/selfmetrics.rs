@@ -111,6 +111,15 @@ pub(crate) const HTTP2_CONNECTIONS: Def = counter(
     "{connection}",
     "Connections that spoke HTTP/2 and were not read",
 );
+/// What the kernel half counted, by its own names.
+pub(crate) const KERNEL: Def = labelled(
+    counter(
+        "kaos_probe.kernel.events",
+        "{event}",
+        "What the programs in the kernel could not do or left out, by kind",
+    ),
+    "kind",
+);
 /// Finished calls by operation.
 pub(crate) const CALLS: Def = labelled(
     counter(

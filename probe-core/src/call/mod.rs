@@ -31,24 +31,6 @@ pub struct CallKey {
     pub part: u32,
 }
 
-/// A call whose request head was just recognised. What it is and how it ends comes later, as a
-/// [`Call`] with the same key, unless it turns out to be no call.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Started {
-    /// Its name.
-    pub key: CallKey,
-    /// Which side of the call the observed process is.
-    pub role: Role,
-    /// The observed process.
-    pub process: ProcessId,
-    /// What in the process moved the request's first byte.
-    pub context: Context,
-    /// When the request's first byte moved.
-    pub at: Nanos,
-    /// The trace context of the request's headers.
-    pub header_trace: Option<TraceContext>,
-}
-
 /// A finished or abandoned call. Content is absent unless it was opted in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
