@@ -131,11 +131,6 @@ impl Sinks {
         self.exporter(config, names)
     }
 
-    /// Starts an exporter that only measures.
-    pub(super) fn measure(&self, names: MetricNames) -> anyhow::Result<Exporter> {
-        self.exporter(Config::nothing(), names)
-    }
-
     fn exporter(&self, config: Config, profile: MetricNames) -> anyhow::Result<Exporter> {
         let setup = crate::export::Setup {
             config,

@@ -117,7 +117,7 @@ pub(crate) const HTTP2_CONNECTIONS: Def = counter(
 );
 /// What the kernel half counted, by its own names.
 pub(crate) const KERNEL: Def = labelled(
-    counter(
+    &counter(
         "kaos_probe.kernel.events",
         "{event}",
         "What the programs in the kernel could not do or left out, by kind",
