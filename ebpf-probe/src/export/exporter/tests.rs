@@ -54,9 +54,13 @@ impl Running {
 
     /// Waits until a condition of the counters holds.
     async fn until(&self, condition: impl Fn(&Self) -> bool) {
-        while !condition(self) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let holds = async {
+            while !condition(self) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let patience = Duration::from_secs(30);
+        tokio::time::timeout(patience, holds).await.unwrap();
     }
 }
 

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
@@ -131,7 +132,9 @@ impl Collector {
 
     /// The next request.
     pub(crate) async fn next(&mut self) -> Received {
-        self.received.recv().await.unwrap()
+        let patience = Duration::from_secs(30);
+        let received = tokio::time::timeout(patience, self.received.recv());
+        received.await.unwrap().unwrap()
     }
 }
 
