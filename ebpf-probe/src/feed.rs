@@ -69,7 +69,9 @@ pub(crate) fn read(raw: &[u8]) -> Option<Input<'_>> {
         Kind::HalfClosed => {
             Input::Stream(Record::HalfClosed(conn, direction(header.direction)?, header.at))
         }
-        Kind::Closed => Input::Stream(Record::Closed(conn, header.at)),
+        Kind::Closed => {
+            Input::Stream(Record::Closed(conn, direction(header.direction)?, header.at))
+        }
         Kind::Exec => Input::Process(ProcessEvent::Exec(process)),
         Kind::Fork => Input::Process(ProcessEvent::Fork {
             child: ProcessId { tgid: u32::try_from(header.conn).ok()?, start: header.start },

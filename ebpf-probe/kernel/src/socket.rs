@@ -258,7 +258,9 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
     let c = unsafe { &*c };
     let told = c.class == HTTP && c.flags & OPENED != 0;
     let id = c.id;
-    if state != TCP_CLOSE && !kernel::is_shut(sk) {
+    // `close` marks the socket before its state changes; a reset does so after it.
+    let by_us = kernel::is_shut(sk);
+    if state != TCP_CLOSE && !by_us {
         if told {
             send(&header(Kind::HalfClosed, OUT, id, 0));
         }
@@ -267,7 +269,7 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
     let _ = SOCKETS.remove(sk);
     let _ = GRANTS.remove(id);
     if told {
-        send(&header(Kind::Closed, OUT, id, 0));
+        send(&header(Kind::Closed, if by_us { OUT } else { IN }, id, 0));
     }
     0
 }

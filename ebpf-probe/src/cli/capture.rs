@@ -13,6 +13,7 @@ use probe_core::stitch::{self, Stitcher};
 
 use crate::discover::{Discovery, Options, Request};
 use crate::export::resource::Registry;
+use crate::export::selfmetrics;
 use crate::kernel;
 use crate::pipeline::{Driver, Handles, Pipeline};
 
@@ -31,6 +32,8 @@ pub(super) struct Setup {
     pub(super) ring: u32,
     /// Where resources are kept.
     pub(super) registry: Arc<Registry>,
+    /// The probe's own counters.
+    pub(super) counters: selfmetrics::Counters,
     /// Takes what was counted, now and then.
     pub(super) counted: Box<dyn FnMut(&kernel::Counters) + Send>,
     /// Takes spans, on the reader's thread.
@@ -61,6 +64,7 @@ impl Capture {
             requests: requests.clone(),
             facts: known,
             spans: setup.spans,
+            counters: setup.counters,
             stop: Arc::clone(&stop),
         };
         let driver = Driver::new(feed, Pipeline::new(stitcher, options), handles);

@@ -70,7 +70,7 @@ fn process(pid: u32) -> bool {
 
 fn line(ok: bool, what: &str, found: &str, advice: &str) {
     let mark = if ok { "ok" } else { "!!" };
-    println!("  {mark}  {what:<16} {}", crate::view::escape(found));
+    println!("  {mark}  {what:<16} {}", crate::view::escape::escape(found));
     if !ok && !advice.is_empty() {
         println!("      {:<16} to do: {advice}", "");
     }

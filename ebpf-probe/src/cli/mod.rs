@@ -3,8 +3,11 @@
 mod agent;
 mod capture;
 mod doctor;
+mod file;
+mod output;
 mod run;
 mod select;
+mod stop;
 mod watch;
 
 use clap::{Parser, Subcommand};

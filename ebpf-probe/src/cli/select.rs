@@ -5,7 +5,8 @@ use probe_common::maps::{POLICY_FULL, POLICY_HEADS};
 use crate::discover::Selector;
 
 /// Which processes are opted in; any that matches is enough.
-#[derive(clap::Args, Clone, Debug, Default)]
+#[derive(clap::Args, Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Select {
     /// A process and its later children.
     #[arg(long, value_name = "PID", help_heading = "Processes")]

@@ -26,6 +26,8 @@ use crate::export::resource::Registry;
 use crate::feed::ProcessEvent;
 use crate::kernel::{Control, Counters};
 
+/// The most processes whose looks are kept.
+const MOST: usize = 16_384;
 /// How often the kernel half's counters are read.
 const COUNTING: Duration = Duration::from_secs(1);
 
@@ -63,6 +65,9 @@ pub(crate) struct Discovery {
     facts: Sender<(ProcessId, ProcessFacts)>,
     /// Opted-in processes, with the start time that the kernel half uses once it is known.
     opted_in: HashMap<u32, u64>,
+    /// What they looked like when they started their program: a short-lived one is gone before
+    /// anybody asks.
+    looks: HashMap<u32, Process>,
     boot_id: String,
     counted: Box<dyn FnMut(&Counters) + Send>,
     counted_at: Instant,
@@ -85,6 +90,7 @@ impl Discovery {
             registry,
             facts,
             opted_in: HashMap::new(),
+            looks: HashMap::new(),
             boot_id: proc::boot_id(),
             counted,
             counted_at: Instant::now(),
@@ -145,6 +151,7 @@ impl Discovery {
             }
             Request::Event(ProcessEvent::Exit(id, at)) => {
                 self.opted_in.remove(&id.tgid);
+                self.looks.remove(&id.tgid);
                 self.registry.ended(id, at);
             }
             Request::Describe(id) => self.describe(id),
@@ -166,6 +173,11 @@ impl Discovery {
             self.look_at_libraries(tgid);
         } else if selectors.iter().any(|s| s.matches(&process, &ports::of)) {
             self.opt_in(tgid);
+        } else {
+            return;
+        }
+        if self.looks.len() < MOST {
+            self.looks.insert(tgid, process);
         }
     }
 
@@ -199,7 +211,8 @@ impl Discovery {
 
     /// Says what a process is, to the stitcher and to the exporters.
     fn describe(&mut self, id: ProcessId) {
-        let Some(process) = proc::process(id.tgid).filter(|p| is_same(p, id)) else { return };
+        let now = proc::process(id.tgid).or_else(|| self.looks.get(&id.tgid).cloned());
+        let Some(process) = now.filter(|process| is_same(process, id)) else { return };
         self.opted_in.insert(id.tgid, id.start);
         let parent = self
             .opted_in

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use probe_common::maps::Grant;
 use probe_core::call::{Options, Output};
-use probe_core::ids::{ConnId, ConnInfo, Nanos, ProcessId};
+use probe_core::ids::{ConnId, ConnInfo, Direction, Nanos, ProcessId};
 use probe_core::message::Closed;
 use probe_core::span::Span;
 use probe_core::stitch::Stitcher;
@@ -83,7 +83,13 @@ impl Pipeline {
                     self.collect(*id, now);
                 }
             }
-            Record::Closed(id, at) => self.close(*id, *at, Closed::Connection, now),
+            Record::Closed(id, by, at) => {
+                let why = match by {
+                    Direction::Out => Closed::Local,
+                    Direction::In => Closed::Peer,
+                };
+                self.close(*id, *at, why, now);
+            }
         }
     }
 
@@ -97,7 +103,7 @@ impl Pipeline {
         let theirs = self.connections.iter().filter(|(_, c)| c.dies_with(id.tgid));
         let theirs: Vec<ConnId> = theirs.map(|(id, _)| *id).collect();
         for conn in &theirs {
-            self.close(*conn, at, Closed::Process, now);
+            self.close(*conn, at, Closed::Exit, now);
         }
         self.stitcher.process_gone(id, now);
         theirs

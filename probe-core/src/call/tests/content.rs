@@ -1,3 +1,5 @@
+//! Opted-in content, in the shapes of the conventions.
+
 use serde_json::{Value as Json, json};
 
 use super::{Script, sse};

@@ -1,3 +1,5 @@
+//! Holes, floods and nonsense.
+
 use proptest::prelude::*;
 
 use super::script::Run;
