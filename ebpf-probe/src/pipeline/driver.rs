@@ -113,13 +113,16 @@ impl Driver {
                 describe(info.process, described, handles);
             }
             Some(Input::Process(event)) => {
-                let id = match event {
-                    ProcessEvent::Exit(id, _) | ProcessEvent::Exec(id) => Some(id),
-                    ProcessEvent::Fork { .. } | ProcessEvent::Map(_) => None,
-                };
-                if let Some(id) = id {
-                    described.remove(&id.tgid);
-                    gone.extend(pipeline.process_gone(id, now, now));
+                match event {
+                    ProcessEvent::Exit(id, at) => {
+                        described.remove(&id.tgid);
+                        gone.extend(pipeline.process_gone(id, at, now));
+                    }
+                    ProcessEvent::Exec(id) => {
+                        described.remove(&id.tgid);
+                        gone.extend(pipeline.memory_gone(id, now, now));
+                    }
+                    ProcessEvent::Fork { .. } | ProcessEvent::Map(_) => {}
                 }
                 let _ = handles.requests.send(Request::Event(event));
             }

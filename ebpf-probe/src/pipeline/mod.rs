@@ -100,6 +100,14 @@ impl Pipeline {
 
     /// A process is gone, and with it its TLS connections; returns those.
     pub(crate) fn process_gone(&mut self, id: ProcessId, at: Nanos, now: Nanos) -> Vec<ConnId> {
+        let theirs = self.memory_gone(id, at, now);
+        self.stitcher.process_gone(id, now);
+        theirs
+    }
+
+    /// A process runs another program: its sockets go on, but its TLS connections, which were
+    /// in its memory, are gone; returns those.
+    pub(crate) fn memory_gone(&mut self, id: ProcessId, at: Nanos, now: Nanos) -> Vec<ConnId> {
         let theirs = self
             .connections
             .iter()
@@ -108,7 +116,6 @@ impl Pipeline {
         for conn in &theirs {
             self.close(*conn, at, Closed::Exit, now);
         }
-        self.stitcher.process_gone(id, now);
         theirs
     }
 
