@@ -2,7 +2,7 @@
 //!
 //! Everything that comes from the wire passes [`escape`] before it reaches a terminal.
 
-mod escape;
+pub(crate) mod escape;
 pub(crate) mod filter;
 mod format;
 pub(crate) mod json;

@@ -24,7 +24,7 @@ pub enum Kind {
     Data = 3,
     /// One side will send no more (`direction`).
     HalfClosed = 4,
-    /// The connection is gone.
+    /// The connection is gone: by the process ([`OUT`]), or by its peer or the network ([`IN`]).
     Closed = 5,
     /// A process started a program.
     Exec = 6,

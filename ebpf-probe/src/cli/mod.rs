@@ -3,8 +3,11 @@
 mod agent;
 mod capture;
 mod doctor;
+mod file;
+mod output;
 mod run;
 mod select;
+mod stop;
 mod watch;
 
 use clap::{Parser, Subcommand};
@@ -28,7 +31,13 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     /// What the probe says about itself on stderr: error, warn, info, debug or trace.
-    #[arg(long, global = true, env = "KAOS_PROBE_LOG", default_value = "warn", value_name = "LEVEL")]
+    #[arg(
+        long,
+        global = true,
+        env = "KAOS_PROBE_LOG",
+        default_value = "warn",
+        value_name = "LEVEL"
+    )]
     log: tracing::Level,
 }
 

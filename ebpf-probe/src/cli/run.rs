@@ -1,10 +1,10 @@
 //! `kaos-probe run`: a command under observation.
 
 use std::fs::File;
-use std::io::{BufWriter, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +13,14 @@ use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::output::{Output, Outputs};
+use probe_common::maps::POLICY_HEADS;
+
+use super::capture::Capture;
+use super::output::{self, MaybeExporter, Output, Sinks, Wanted};
+use crate::export::clock::Clock;
+use crate::view::filter::Filter;
+use crate::view::summary::Totals;
+use crate::view::{Mode, Terminal, View};
 
 /// How long records of the last calls may take after the command has ended.
 const GRACE: Duration = Duration::from_millis(150);
@@ -24,6 +31,9 @@ pub(super) struct Args {
     /// Write each span as a JSON object on a line of this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Export the spans too, by the OTEL_* variables.
+    #[arg(long)]
+    otlp: bool,
     #[command(flatten)]
     output: Output,
     /// The command and its arguments.
@@ -42,37 +52,57 @@ pub(super) struct GateArgs {
 
 /// Runs the command; returns its exit code, or 128 and the signal that ended it.
 pub(super) fn run(args: Args) -> anyhow::Result<u8> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     let _inside = runtime.enter();
-    let json = args.json.as_ref().map(|path| {
-        File::create(path).with_context(|| format!("cannot write {}", path.display()))
-    });
-    let mut json = json.transpose()?.map(BufWriter::new);
-    let outputs = Arc::new(Mutex::new(Outputs::new(&args.output)?));
-    let sink = Arc::clone(&outputs);
-    let registry = args.output.registry();
-    let names = Arc::clone(&registry);
-    let setup = args.output.setup(registry, Vec::new(), true, move |span| {
-        if let Some(file) = &mut json {
-            let line = super::output::json(&span, &names);
-            let _ = writeln!(file, "{line}").and_then(|()| file.flush());
+    let sinks = Sinks::default();
+    let exporter: MaybeExporter = Arc::new(Mutex::new(None));
+    if args.otlp
+        && let Ok(mut slot) = exporter.lock()
+    {
+        *slot = Some(sinks.export(args.output.metric_names())?);
+    }
+    let mut file = args.json.as_ref().map(|path| json_file(path)).transpose()?;
+    let totals = Arc::new(Mutex::new(Totals::default()));
+    let (sum, sink, registry) = (
+        Arc::clone(&totals),
+        Arc::clone(&exporter),
+        Arc::clone(&sinks.registry),
+    );
+    let wanted = Wanted {
+        selectors: Vec::new(),
+        policy: POLICY_HEADS,
+        hold: true,
+    };
+    let setup = args.output.setup(wanted, &sinks, move |span| {
+        let span = Arc::new(span);
+        let resource = registry.get(span.process);
+        if let Some(view) = &mut file
+            && let Err(error) = view.show(&span, &resource, Clock::measure())
+        {
+            tracing::warn!(%error, "cannot write the file");
         }
-        if let Ok(mut outputs) = sink.lock() {
-            outputs.take(&span);
+        output::record(&sink, &span);
+        if let Ok(mut totals) = sum.lock() {
+            totals.add(&span, &resource);
         }
     });
-    let capture = super::capture::Capture::start(setup)?;
-    let (go, wait) = rustix::pipe::pipe().map(|(wait, go)| (go, wait))?;
+    let capture = Capture::start(setup)?;
+    let (wait, go) = rustix::pipe::pipe()?;
     let mut child = spawn(&args.command, &wait)?;
     drop(wait);
     capture.opt_in(child.id())?;
-    File::from(go).write_all(b"\n").context("the command's process is gone")?;
+    File::from(go)
+        .write_all(b"\n")
+        .context("the command's process is gone")?;
     let status = runtime.block_on(wait_for(&mut child))?;
     std::thread::sleep(GRACE);
     capture.stop()?;
-    if let Ok(mut outputs) = outputs.lock() {
-        runtime.block_on(outputs.finish());
-        eprint!("{}", outputs.summary());
+    runtime.block_on(output::finish(&exporter));
+    if let Ok(totals) = totals.lock() {
+        eprint!("{}", totals.render());
     }
     Ok(code(status))
 }
@@ -87,7 +117,21 @@ pub(super) fn gate(args: GateArgs) -> anyhow::Result<u8> {
     let error = Command::new(program).args(rest).exec();
     eprintln!("kaos-probe: cannot run {program}: {error}");
     // What a shell says of a command that it cannot run.
-    Ok(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 })
+    Ok(if error.kind() == std::io::ErrorKind::NotFound {
+        127
+    } else {
+        126
+    })
+}
+
+fn json_file(path: &Path) -> anyhow::Result<View<File>> {
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(View::new(
+        file,
+        Mode::Json,
+        Filter::default(),
+        Terminal::plain(),
+    ))
 }
 
 fn spawn(command: &[String], wait: &OwnedFd) -> anyhow::Result<Child> {
@@ -124,6 +168,8 @@ async fn wait_for(child: &mut Child) -> anyhow::Result<ExitStatus> {
 }
 
 fn code(status: ExitStatus) -> u8 {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }

@@ -5,7 +5,8 @@ use probe_common::maps::{POLICY_FULL, POLICY_HEADS};
 use crate::discover::Selector;
 
 /// Which processes are opted in; any that matches is enough.
-#[derive(clap::Args, Clone, Debug, Default)]
+#[derive(clap::Args, Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Select {
     /// A process and its later children.
     #[arg(long, value_name = "PID", help_heading = "Processes")]
@@ -39,7 +40,17 @@ pub(super) struct Select {
 impl Select {
     /// The selectors.
     pub(super) fn selectors(&self) -> Vec<Selector> {
-        let Self { pid, comm, exe, command, port, container, cgroup, all, full: _ } = self;
+        let Self {
+            pid,
+            comm,
+            exe,
+            command,
+            port,
+            container,
+            cgroup,
+            all,
+            full: _,
+        } = self;
         let mut selectors = Vec::new();
         selectors.extend(pid.iter().copied().map(Selector::Pid));
         selectors.extend(comm.iter().cloned().map(Selector::Comm));

@@ -36,6 +36,7 @@ pub(crate) struct Control {
 }
 
 /// A place of the TLS tap that is attached.
+#[derive(Debug)]
 pub(crate) struct Attached {
     program: &'static str,
     link: UProbeLinkId,

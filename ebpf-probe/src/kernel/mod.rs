@@ -8,12 +8,14 @@ mod control;
 mod feed;
 mod offsets;
 mod pod;
+#[cfg(test)]
+mod tests;
 
 use anyhow::{Context as _, anyhow};
 use aya::programs::BtfTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel, include_bytes_aligned};
 
-pub(crate) use control::{Control, Counters};
+pub(crate) use control::{Attached, Control, Counters};
 pub(crate) use feed::Feed;
 pub(crate) use offsets::VMLINUX;
 
@@ -37,7 +39,7 @@ pub(crate) fn load(ring_bytes: u32) -> anyhow::Result<(Feed, Control)> {
         .btf(Some(&btf))
         .override_global("OFFSETS", &offsets, true)
         .map_max_entries("RING", ring_bytes)
-        .verifier_log_level(VerifierLogLevel::STATS)
+        .verifier_log_level(VerifierLogLevel::DISABLE)
         .load(OBJECT)
         .context("cannot load the kernel programs; `kaos-probe doctor` says what is missing")?;
     for (program, tracepoint) in TRACEPOINTS {

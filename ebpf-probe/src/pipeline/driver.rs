@@ -14,6 +14,7 @@ use probe_core::stream::Record;
 use super::Pipeline;
 use crate::discover::Request;
 use crate::export::clock::monotonic_now;
+use crate::export::selfmetrics;
 use crate::feed::{self, Input, ProcessEvent};
 use crate::kernel::Feed;
 
@@ -33,6 +34,8 @@ pub(crate) struct Handles {
     pub(crate) facts: Receiver<(ProcessId, ProcessFacts)>,
     /// Takes finished spans.
     pub(crate) spans: Box<dyn FnMut(Span) + Send>,
+    /// The probe's own counters.
+    pub(crate) counters: selfmetrics::Counters,
     /// Set to end.
     pub(crate) stop: Arc<AtomicBool>,
 }
@@ -51,7 +54,13 @@ pub(crate) struct Driver {
 impl Driver {
     /// A driver of these stages.
     pub(crate) fn new(feed: Feed, pipeline: Pipeline, handles: Handles) -> Self {
-        Self { feed, pipeline, handles, described: HashMap::new(), objects: HashMap::new() }
+        Self {
+            feed,
+            pipeline,
+            handles,
+            described: HashMap::new(),
+            objects: HashMap::new(),
+        }
     }
 
     /// Works until it is told to stop; then everything that waits goes out.
@@ -62,6 +71,7 @@ impl Driver {
             if stop {
                 break;
             }
+            self.publish();
             self.feed.wait(IDLE)?;
             std::thread::sleep(GATHER);
         }
@@ -76,14 +86,20 @@ impl Driver {
             self.pipeline.process(id, facts);
         }
         let now = monotonic_now();
-        let Self { feed, pipeline, handles, described, objects } = self;
+        let Self {
+            feed,
+            pipeline,
+            handles,
+            described,
+            objects,
+        } = self;
         let mut gone = Vec::new();
         let taken = feed.drain(BATCH, |raw| match feed::read(raw) {
             Some(Input::Stream(record)) => {
                 if let Record::Open(info) = &record {
                     describe(info.process, described, handles);
                 }
-                if let Record::Closed(id, _) = &record {
+                if let Record::Closed(id, ..) = &record {
                     objects.remove(id);
                 }
                 pipeline.record(&record, now);
@@ -120,6 +136,15 @@ impl Driver {
         self.pipeline.tick(now);
         self.send_spans();
         taken
+    }
+
+    fn publish(&self) {
+        let counted = self.pipeline.counters();
+        let set = |def, value| self.handles.counters.cell(def).set(value);
+        set(&selfmetrics::RECORDS, counted.records);
+        set(&selfmetrics::LOST_BYTES, counted.missed_bytes);
+        set(&selfmetrics::LATE_ATTACHMENTS, counted.late);
+        set(&selfmetrics::CONNECTIONS, self.pipeline.len() as u64);
     }
 
     fn send_spans(&mut self) {

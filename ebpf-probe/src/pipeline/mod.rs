@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use probe_common::maps::Grant;
 use probe_core::call::{Options, Output};
-use probe_core::ids::{ConnId, ConnInfo, Nanos, ProcessId};
+use probe_core::ids::{ConnId, ConnInfo, Direction, Nanos, ProcessId};
 use probe_core::message::Closed;
 use probe_core::span::Span;
 use probe_core::stitch::Stitcher;
@@ -83,7 +83,13 @@ impl Pipeline {
                     self.collect(*id, now);
                 }
             }
-            Record::Closed(id, at) => self.close(*id, *at, Closed::Connection, now),
+            Record::Closed(id, by, at) => {
+                let why = match by {
+                    Direction::Out => Closed::Local,
+                    Direction::In => Closed::Peer,
+                };
+                self.close(*id, *at, why, now);
+            }
         }
     }
 
@@ -94,10 +100,13 @@ impl Pipeline {
 
     /// A process is gone, and with it its TLS connections; returns those.
     pub(crate) fn process_gone(&mut self, id: ProcessId, at: Nanos, now: Nanos) -> Vec<ConnId> {
-        let theirs = self.connections.iter().filter(|(_, c)| c.dies_with(id.tgid));
+        let theirs = self
+            .connections
+            .iter()
+            .filter(|(_, c)| c.dies_with(id.tgid));
         let theirs: Vec<ConnId> = theirs.map(|(id, _)| *id).collect();
         for conn in &theirs {
-            self.close(*conn, at, Closed::Process, now);
+            self.close(*conn, at, Closed::Exit, now);
         }
         self.stitcher.process_gone(id, now);
         theirs
@@ -141,7 +150,8 @@ impl Pipeline {
         self.counters.connections += 1;
         self.counters.late += u64::from(info.late);
         self.stitcher.connection_opened(info);
-        self.connections.insert(info.id, Connection::new(info, self.options));
+        self.connections
+            .insert(info.id, Connection::new(info, self.options));
     }
 
     fn close(&mut self, id: ConnId, at: Nanos, why: Closed, now: Nanos) {
@@ -154,7 +164,9 @@ impl Pipeline {
     }
 
     fn collect(&mut self, id: ConnId, now: Nanos) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
         for output in connection.outputs() {
             match output {
                 Output::Started(started) => self.stitcher.started(&started),

@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthChar as _;
 
 /// Replaces every character that a terminal acts upon, or that reorders or hides text: a model's
 /// name must not move the cursor, set the title or forge another line.
-pub(super) fn escape(text: &str) -> Cow<'_, str> {
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_dangerous) {
         return Cow::Borrowed(text);
     }

@@ -13,7 +13,7 @@ mod reading;
 mod rpc;
 mod target;
 
-pub use reader::{Options, Output, Reader, Started, Wish};
+pub use reader::{Options, Output, Reader, Wish};
 
 use crate::ids::{ConnId, Context, Nanos, ProcessId, Role};
 use crate::message::{End, ExchangeIndex};
@@ -31,8 +31,8 @@ pub struct CallKey {
     pub part: u32,
 }
 
-/// A call whose request head was just recognised. What it is and how it ends comes later, as a
-/// [`Call`] with the same key, unless it turns out to be no call.
+/// A call that was just recognised, by its request's head or, a little later, by its body. What
+/// it is and how it ends comes later, as exactly one [`Call`] with the same key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Started {
     /// Its name.

@@ -68,7 +68,7 @@ pub(super) enum Verdict {
 }
 
 /// Reads one exchange in one dialect.
-pub(super) trait Reading {
+pub(super) trait Reading: Send {
     /// A piece of the request's body.
     fn request_body(&mut self, piece: Piece<'_>);
 

@@ -17,8 +17,8 @@ pub enum Record<'a> {
     Data(Data<'a>),
     /// The peer (`In`) or the process (`Out`) will send no more.
     HalfClosed(ConnId, Direction, Nanos),
-    /// The connection is gone.
-    Closed(ConnId, Nanos),
+    /// The connection is gone: the process closed it (`Out`), or the peer or the network (`In`).
+    Closed(ConnId, Direction, Nanos),
 }
 
 /// Bytes of one direction of one connection.

@@ -52,6 +52,8 @@ async function one(call, number, held, seen) {
   } catch (error) {
     line.error = error.name ?? "Error";
     line.status = error.status ?? null;
+    const cause = error.cause?.cause ?? error.cause ?? "";
+    line.why = `${error.message} ${cause}`.slice(0, 200);
   }
   line.end = Number(process.hrtime.bigint());
   report(line);

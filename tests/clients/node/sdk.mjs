@@ -4,11 +4,13 @@ import { args, extraHeaders, messages, run } from "./common.mjs";
 
 const headers = extraHeaders();
 delete headers.connection;
-const options = { headers, maxRetries: 0 };
+// A real server may close a kept connection just when it is used again; that call is made anew.
+const maxRetries = args.model ? 3 : 0;
+const options = { headers, maxRetries };
 
 async function openai() {
   const { default: OpenAI } = await import("openai");
-  const client = new OpenAI({ baseURL: `${args.base}/v1`, apiKey: "none", maxRetries: 0 });
+  const client = new OpenAI({ baseURL: `${args.base}/v1`, apiKey: "none", maxRetries });
   const stream = args.stream;
   const usage = stream ? { stream_options: { include_usage: true } } : {};
   const request = {
@@ -43,7 +45,7 @@ async function openai() {
 
 async function anthropic() {
   const { default: Anthropic } = await import("@anthropic-ai/sdk");
-  const client = new Anthropic({ baseURL: args.base, apiKey: "none", maxRetries: 0 });
+  const client = new Anthropic({ baseURL: args.base, apiKey: "none", maxRetries });
   return async (model, seen) => {
     const body = { model, messages, max_tokens: 64, stream: args.stream };
     const facts = { status: 200 };

@@ -72,6 +72,7 @@ def finished(line, facts, error):
         line.update(facts)
     if error is not None:
         line["error"] = type(error).__name__
+        line["why"] = str(error)[:200]
         line["status"] = getattr(error, "status_code", None) or facts_status(error)
     report(line)
 

@@ -61,6 +61,8 @@ def use_http_client():
             while piece := answer.read1(65536):
                 pieces.append(piece)
                 seen()
+            # A body of known length that was read piece by piece is still open at its end.
+            answer.close()
         except Exception:
             local.connection = None
             connection.close()

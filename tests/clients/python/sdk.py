@@ -7,6 +7,8 @@ from common import arguments, run_async, run_sync
 ARGS = arguments()
 MESSAGES = [{"role": "user", "content": "Say something."}]
 EXTRA = {}
+# The default gives up a connection after 5 s, which 200 at once may need on a small machine.
+PATIENT = {"api_key": "none", "max_retries": 0, "timeout": 120}
 if ARGS.traceparent:
     EXTRA["traceparent"] = ARGS.traceparent
 if ARGS.no_keepalive:
@@ -131,19 +133,19 @@ async def parallel(client, request, take):
 match ARGS.lib:
     case "openai":
         import openai
-        sync(openai.OpenAI(base_url=ARGS.base + "/v1", api_key="none", max_retries=0),
+        sync(openai.OpenAI(base_url=ARGS.base + "/v1", **PATIENT),
              openai_request, openai_facts)
     case "openai-async":
         import openai
-        client = openai.AsyncOpenAI(base_url=ARGS.base + "/v1", api_key="none", max_retries=0)
+        client = openai.AsyncOpenAI(base_url=ARGS.base + "/v1", **PATIENT)
         asyncio.run(parallel(client, openai_request, openai_facts))
     case "anthropic":
         import anthropic
-        sync(anthropic.Anthropic(base_url=ARGS.base, api_key="none", max_retries=0),
+        sync(anthropic.Anthropic(base_url=ARGS.base, **PATIENT),
              anthropic_request, anthropic_facts)
     case "anthropic-async":
         import anthropic
-        client = anthropic.AsyncAnthropic(base_url=ARGS.base, api_key="none", max_retries=0)
+        client = anthropic.AsyncAnthropic(base_url=ARGS.base, **PATIENT)
         asyncio.run(parallel(client, anthropic_request, anthropic_facts))
     case "ollama":
         import ollama

@@ -203,24 +203,10 @@ impl Sender<'_, '_, '_> {
         for event in &stream.opening {
             self.event(stream, event, &mut waiting)?;
         }
-        let script = self.out.script.clone();
-        let same = fast.then(|| (stream.chunk)(0));
-        for number in 0..stream.chunks {
-            if script.interval > Duration::ZERO && number > 0 {
-                self.pause(script.interval, &mut waiting)?;
-            }
-            if script.fault.is_some() && number == stream.chunks.div_ceil(2) {
-                return self.fail(stream, waiting);
-            }
-            let event = same.clone().unwrap_or_else(|| (stream.chunk)(number));
-            self.event(stream, &event, &mut waiting)?;
-            if script.pings && number % 2 == 0 {
-                self.event(stream, &stream.ping, &mut waiting)?;
-            }
-            if let Some((after, pause)) = script.stall.filter(|(after, _)| *after == number + 1) {
-                debug_assert!(after > 0);
-                self.pause(pause, &mut waiting)?;
-            }
+        if fast {
+            self.same(stream)?;
+        } else if !self.pieces(stream, &mut waiting)? {
+            return self.fail(stream, waiting);
         }
         for event in &stream.closing {
             self.event(stream, event, &mut waiting)?;
@@ -230,9 +216,41 @@ impl Sender<'_, '_, '_> {
         }
         self.flush(&mut waiting)?;
         self.record.done = monotonic();
-        self.out.pause(script.before_end);
+        self.out.pause(self.out.script.before_end);
         self.finish()?;
         Ok(None)
+    }
+
+    /// Sends the pieces of text; false where the script wants the stream to fail.
+    fn pieces(&mut self, stream: &Stream, waiting: &mut Waiting) -> io::Result<bool> {
+        let script = self.out.script.clone();
+        for number in 0..stream.chunks {
+            if script.interval > Duration::ZERO && number > 0 {
+                self.pause(script.interval, waiting)?;
+            }
+            if script.fault.is_some() && number == stream.chunks.div_ceil(2) {
+                return Ok(false);
+            }
+            self.event(stream, &(stream.chunk)(number), waiting)?;
+            if script.pings && number % 2 == 0 {
+                self.event(stream, &stream.ping, waiting)?;
+            }
+            if let Some((_, pause)) = script.stall.filter(|(after, _)| *after == number + 1) {
+                self.pause(pause, waiting)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends the same piece again and again, made once: what is left is the pause and the write.
+    fn same(&mut self, stream: &Stream) -> io::Result<()> {
+        let bytes = (stream.chunk)(0).render(stream.framing, self.out.script.crlf);
+        let bytes = self.out.frame(bytes);
+        for _ in 0..stream.chunks {
+            self.out.pause(self.out.script.interval);
+            self.out.conn.write_all(&bytes)?;
+        }
+        Ok(())
     }
 
     fn fail(mut self, stream: &Stream, mut waiting: Waiting) -> io::Result<Option<Fault>> {

@@ -182,6 +182,8 @@ pub struct ClientLine {
     pub output: Option<u64>,
     /// The exception that it got.
     pub error: Option<String>,
+    /// Its message.
+    pub why: Option<String>,
 }
 
 /// A client's lines until it is ready, or until its end.

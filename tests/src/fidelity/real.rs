@@ -110,7 +110,8 @@ pub fn all() -> Vec<RealCell> {
 #[must_use]
 pub fn compare(lines: &[ClientLine], spans: &[SeenSpan]) -> Verdict {
     let side = |kind| {
-        let spans: Vec<&SeenSpan> = spans.iter().filter(|span| span.kind == kind).collect();
+        let answered = |span: &&SeenSpan| span.kind == kind && !is_retried(span);
+        let spans: Vec<&SeenSpan> = spans.iter().filter(answered).collect();
         side(lines, &spans)
     };
     let (client, one) = side(Kind::Client);
@@ -121,6 +122,11 @@ pub fn compare(lines: &[ClientLine], spans: &[SeenSpan]) -> Verdict {
         server,
         phantoms: [one, other].concat(),
     }
+}
+
+/// A failed call without an answer: the client made it anew, and says nothing of it.
+fn is_retried(span: &SeenSpan) -> bool {
+    span.failed && span.text("gen_ai.response.model").is_none() && !span.is_tool()
 }
 
 /// What tells two answers apart. Where a format has no ids, equal answers are as good as each
@@ -224,6 +230,21 @@ mod tests {
         let mut doctored = spans.clone();
         doctored[0] = span(Some("a"), 4, Kind::Client);
         assert!(!compare(&lines, &doctored).is_perfect(), "a count is wrong");
+        let mut retried = spans.clone();
+        retried.push(SeenSpan {
+            failed: true,
+            kind: Kind::Client,
+            ..SeenSpan::default()
+        });
+        assert!(
+            compare(&lines, &retried).is_perfect(),
+            "a call that was made anew"
+        );
+        retried.push(SeenSpan {
+            kind: Kind::Client,
+            ..SeenSpan::default()
+        });
+        assert!(!compare(&lines, &retried).is_perfect(), "a phantom");
         doctored[0] = span(Some("b"), 5, Kind::Client);
         assert!(!compare(&lines, &doctored).is_perfect(), "an id is wrong");
     }

@@ -115,8 +115,8 @@ fn call(matrix: &Matrix, cell: &RealCell, base: &str, tag: &str) -> Result<Vec<C
     command.args(["--model", cell.model]);
     let running = Running::start(&mut command, &matrix.folder().join(format!("{tag}.err")))?;
     let lines = client_lines(&running, false, CLIENT_TIME)?;
-    if let Some(error) = lines.iter().find_map(|line| line.error.as_ref()) {
-        bail!("the client got {error}");
+    if let Some(line) = lines.iter().find(|line| line.error.is_some()) {
+        bail!("the client got {:?}: {:?}", line.error, line.why);
     }
     if lines.is_empty() {
         bail!("the client made no call; see {tag}.err");

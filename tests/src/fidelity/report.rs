@@ -106,7 +106,12 @@ impl Report {
              the probe's start to the first call seen.\n",
             self.rows.len(),
             self.calls(),
-            phantoms + self.findings.len(),
+            phantoms
+                + self
+                    .findings
+                    .iter()
+                    .filter(|f| f.starts_with("phantom"))
+                    .count(),
             self.kernel,
             self.first_call,
         );

@@ -102,6 +102,12 @@ impl SeenSpan {
         u32::try_from(pid).ok()
     }
 
+    /// A call of a tool.
+    #[must_use]
+    pub fn is_tool(&self) -> bool {
+        self.attributes.contains_key("gen_ai.tool.name")
+    }
+
     /// What tells calls apart: the model that was asked for, the tool, or the agent's context.
     #[must_use]
     pub fn key(&self) -> Option<&str> {

@@ -36,7 +36,10 @@ fn difference(call: &Record, line: &ClientLine) -> Option<String> {
     let facts = &call.facts;
     let failed = facts.error.is_some() || call.outcome != Outcome::Complete;
     if line.error.is_some() && !failed {
-        return Some(format!("{} failed with {:?}", line.asked, line.error));
+        return Some(format!(
+            "{} failed: {:?} {:?}",
+            line.asked, line.error, line.why
+        ));
     }
     if failed || matches!(facts.dialect.as_str(), "mcp" | "a2a") {
         return None;

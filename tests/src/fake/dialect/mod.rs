@@ -257,3 +257,6 @@ fn word(number: u32, bytes: usize) -> String {
     text.truncate(bytes.max(1));
     text
 }
+
+#[cfg(test)]
+mod tests;

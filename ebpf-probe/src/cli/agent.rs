@@ -1,0 +1,107 @@
+//! `kaos-probe agent`: the daemon.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+
+use super::capture::Capture;
+use super::output::{self, MaybeExporter, Output, Sinks, Wanted};
+use super::select::Select;
+use super::stop::Stop;
+use crate::export::http::{Readiness, Server};
+
+/// How often the reader is looked after.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Options of `agent`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Serve /metrics, /livez and /readyz on this address; `none` to serve nothing.
+    #[arg(
+        long,
+        env = "KAOS_PROBE_LISTEN",
+        default_value = "127.0.0.1:9464",
+        value_name = "ADDRESS"
+    )]
+    listen: String,
+    /// Read options from this YAML file; the command line wins.
+    #[arg(long, env = "KAOS_PROBE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the options that hold, as YAML, and end.
+    #[arg(long)]
+    print_config: bool,
+    #[command(flatten)]
+    select: Select,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Exports calls until SIGTERM; then what waits goes out first.
+pub(super) fn run(args: Args) -> anyhow::Result<u8> {
+    let select = super::file::merged(args.config.as_deref(), &args.select)?;
+    if args.print_config {
+        print!("{}", super::file::print(&select)?);
+        return Ok(0);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(&args, &select))
+}
+
+async fn serve(args: &Args, select: &Select) -> anyhow::Result<u8> {
+    let stop = Stop::on_signals()?;
+    let sinks = Sinks::default();
+    let exporter = sinks.export(args.output.metric_names())?;
+    let readiness = Readiness::default();
+    let (end, ended) = watch::channel(false);
+    let server = match args.listen.as_str() {
+        "none" => None,
+        address => {
+            let address: SocketAddr = address
+                .parse()
+                .with_context(|| format!("{address} is no address with a port"))?;
+            let server = Server::bind(address)
+                .await
+                .with_context(|| format!("cannot listen on {address}"))?;
+            Some(tokio::spawn(server.serve(
+                exporter.scrape(),
+                readiness.clone(),
+                ended,
+            )))
+        }
+    };
+    let exporter: MaybeExporter = Arc::new(Mutex::new(Some(exporter)));
+    let selectors = select.selectors();
+    if selectors.is_empty() {
+        tracing::warn!("no selector: nothing is captured (see `kaos-probe agent --help`)");
+    }
+    let wanted = Wanted {
+        selectors,
+        policy: select.policy(),
+        hold: false,
+    };
+    let sink = Arc::clone(&exporter);
+    let setup = args.output.setup(wanted, &sinks, move |span| {
+        output::record(&sink, &Arc::new(span))
+    });
+    let capture = Capture::start(setup)?;
+    readiness.set(true);
+    tracing::info!("capturing");
+    while !stop.is_asked() && capture.is_alive() {
+        let _ = tokio::time::timeout(LOOK, stop.asked()).await;
+    }
+    readiness.set(false);
+    tokio::task::spawn_blocking(move || capture.stop()).await??;
+    output::finish(&exporter).await;
+    let _ = end.send(true);
+    if let Some(server) = server {
+        server.await?;
+    }
+    Ok(0)
+}

@@ -1,0 +1,202 @@
+//! Options that every command shares, and where spans go.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use probe_common::maps::{POLICY_HEADS, counter};
+use probe_core::conventions::{Conventions, Profile};
+use probe_core::span::Span;
+use probe_core::stitch;
+
+use super::capture::Setup;
+use crate::discover::{Options, Selector};
+use crate::export::config::Config;
+use crate::export::metrics::Profile as MetricNames;
+use crate::export::resource::Registry;
+use crate::export::{Exporter, selfmetrics};
+use crate::kernel::Counters;
+
+/// How long the last spans may take to reach the collector.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Options that every command shares.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct Output {
+    /// The set of names: v1.41 (what backends read today) or gen-ai-dev.
+    #[arg(
+        long,
+        default_value = "v1.41",
+        value_name = "SET",
+        help_heading = "Spans"
+    )]
+    conventions: Profile,
+    /// Write KAOS's own names beside them.
+    #[arg(long, help_heading = "Spans")]
+    kaos_names: bool,
+    /// Write the names of older conventions beside them (`gen_ai.system`, …).
+    #[arg(long, help_heading = "Spans")]
+    legacy_names: bool,
+    /// Keep prompts, answers and tool arguments. They may hold secrets.
+    #[arg(long, help_heading = "Spans")]
+    content: bool,
+    /// The most bytes of each part of the content.
+    #[arg(
+        long,
+        default_value_t = 8192,
+        value_name = "BYTES",
+        requires = "content",
+        help_heading = "Spans"
+    )]
+    content_bytes: usize,
+    /// Put command lines into resources. Keys may stand in them.
+    #[arg(long, help_heading = "Spans")]
+    command_lines: bool,
+    /// Bytes of the ring between the kernel and the probe, a power of two.
+    #[arg(long, default_value_t = probe_common::maps::RING, value_name = "BYTES", value_parser = ring, help_heading = "Limits")]
+    ring: u32,
+}
+
+fn ring(text: &str) -> Result<u32, String> {
+    let bytes: u32 = text.parse().map_err(|error| format!("{error}"))?;
+    if bytes.is_power_of_two() && (1 << 16..=1 << 28).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err("must be a power of two from 65536 to 268435456".to_owned())
+    }
+}
+
+/// What a capture is set up for.
+pub(super) struct Wanted {
+    /// Which processes.
+    pub(super) selectors: Vec<Selector>,
+    /// The policy that they get.
+    pub(super) policy: u32,
+    /// Whether they are held at new libraries: only for a command of our own.
+    pub(super) hold: bool,
+}
+
+impl Wanted {
+    /// Every process of the host.
+    pub(super) fn everything() -> Self {
+        Self {
+            selectors: vec![Selector::All],
+            policy: POLICY_HEADS,
+            hold: false,
+        }
+    }
+}
+
+impl Output {
+    /// What a capture needs.
+    pub(super) fn setup(
+        &self,
+        wanted: Wanted,
+        sinks: &Sinks,
+        spans: impl FnMut(Span) + Send + 'static,
+    ) -> Setup {
+        let conventions = Conventions {
+            profile: self.conventions,
+            kaos_names: self.kaos_names,
+            legacy_names: self.legacy_names,
+        };
+        let counters = sinks.counters.clone();
+        Setup {
+            discovery: Options {
+                selectors: wanted.selectors,
+                policy: wanted.policy,
+                command_lines: self.command_lines,
+                hold: wanted.hold,
+            },
+            stitch: stitch::Config {
+                conventions,
+                ..stitch::Config::default()
+            },
+            content_cap: if self.content { self.content_bytes } else { 0 },
+            ring: self.ring,
+            registry: Arc::clone(&sinks.registry),
+            counters: sinks.counters.clone(),
+            counted: Box::new(move |counted| publish(&counters, counted)),
+            spans: Box::new(spans),
+        }
+    }
+
+    /// The names of metrics.
+    pub(super) const fn metric_names(&self) -> MetricNames {
+        match self.conventions {
+            Profile::V1_41 => MetricNames::V1_41,
+            Profile::GenAiDev => MetricNames::GenAiDev,
+        }
+    }
+}
+
+/// What all outputs share.
+#[derive(Clone, Default)]
+pub(super) struct Sinks {
+    /// Resources of the observed processes.
+    pub(super) registry: Arc<Registry>,
+    /// The probe's own counters.
+    pub(super) counters: selfmetrics::Counters,
+}
+
+impl Sinks {
+    /// Starts export by the `OTEL_*` variables, on the current tokio runtime.
+    pub(super) fn export(&self, names: MetricNames) -> anyhow::Result<Exporter> {
+        let config = Config::from_env(|name| std::env::var(name).ok())?;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        self.exporter(config, names)
+    }
+
+    fn exporter(&self, config: Config, profile: MetricNames) -> anyhow::Result<Exporter> {
+        let setup = crate::export::Setup {
+            config,
+            profile,
+            registry: Arc::clone(&self.registry),
+            counters: self.counters.clone(),
+        };
+        Exporter::start(setup).context("cannot set up the export")
+    }
+}
+
+/// An exporter that commands may do without.
+pub(super) type MaybeExporter = Arc<Mutex<Option<Exporter>>>;
+
+/// Hands a span to the exporter, if there is one.
+pub(super) fn record(exporter: &MaybeExporter, span: &Arc<Span>) {
+    if let Ok(exporter) = exporter.lock()
+        && let Some(exporter) = &*exporter
+    {
+        exporter.record(span);
+    }
+}
+
+/// Sends what waits; says what could not be sent.
+pub(super) async fn finish(exporter: &MaybeExporter) {
+    let taken = exporter
+        .lock()
+        .ok()
+        .and_then(|mut exporter| exporter.take());
+    if let Some(exporter) = taken {
+        let left = exporter.shutdown(DEADLINE).await;
+        if left > 0 {
+            tracing::warn!(spans = left, "the collector did not take the last spans");
+        }
+    }
+}
+
+fn publish(counters: &selfmetrics::Counters, counted: &Counters) {
+    let at = |index: u32| counted[index as usize];
+    counters
+        .cell(&selfmetrics::RING_REFUSALS)
+        .set(at(counter::RING_FULL));
+    counters
+        .cell(&selfmetrics::HTTP2_CONNECTIONS)
+        .set(at(counter::HTTP2));
+    for (index, name) in counter::NAMES.iter().enumerate() {
+        counters
+            .labelled(&selfmetrics::KERNEL, name)
+            .set(counted[index]);
+    }
+}

@@ -1,0 +1,112 @@
+//! `kaos-probe watch`: calls live.
+
+use std::io::{self, Stdout, Write as _};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use probe_core::span::Span;
+
+use super::capture::Capture;
+use super::output::{self, MaybeExporter, Output, Sinks, Wanted};
+use super::stop::Stop;
+use crate::export::clock::{Clock, monotonic_now};
+use crate::view::filter::Filter;
+use crate::view::{Mode, Terminal, View};
+
+/// Spans that may wait for a slow terminal; beyond it they are counted, not kept.
+const WAITING: usize = 16_384;
+const TICK: Duration = Duration::from_millis(200);
+
+/// Options of `watch`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Group calls under their parents.
+    #[arg(long, conflicts_with = "json")]
+    tree: bool,
+    /// Write one JSON object per span (docs/json.md).
+    #[arg(long)]
+    json: bool,
+    /// Export the spans too, by the OTEL_* variables.
+    #[arg(long)]
+    otlp: bool,
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Shows calls until Ctrl-C or SIGTERM.
+pub(super) fn run(args: Args) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let _inside = runtime.enter();
+    let stop = Stop::on_signals()?;
+    let sinks = Sinks::default();
+    let exporter: MaybeExporter = Arc::new(Mutex::new(None));
+    if args.otlp
+        && let Ok(mut slot) = exporter.lock()
+    {
+        *slot = Some(sinks.export(args.output.metric_names())?);
+    }
+    let (sender, spans) = sync_channel::<Arc<Span>>(WAITING);
+    let sink = Arc::clone(&exporter);
+    let setup = args
+        .output
+        .setup(Wanted::everything(), &sinks, move |span| {
+            let span = Arc::new(span);
+            output::record(&sink, &span);
+            if sender.try_send(span).is_err() {
+                tracing::warn!("the output is too slow: a call was not shown");
+            }
+        });
+    let capture = Capture::start(setup)?;
+    let mode = match (args.tree, args.json) {
+        (true, _) => Mode::Tree,
+        (_, true) => Mode::Json,
+        _ => Mode::Lines,
+    };
+    let terminal = Terminal::of_stdout();
+    if mode != Mode::Json {
+        eprintln!("Watching every process of this host. Ctrl-C ends.");
+    }
+    let mut view = View::new(io::stdout(), mode, args.filter, terminal);
+    let shown = show(&mut view, &spans, &sinks, &stop, &capture);
+    capture.stop()?;
+    while let Ok(span) = spans.try_recv() {
+        view.show(&span, &sinks.registry.get(span.process), Clock::measure())?;
+    }
+    view.finish(Clock::measure())?;
+    runtime.block_on(output::finish(&exporter));
+    match shown {
+        // The reader of a pipe went away: `watch | head` is no error.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        shown => {
+            shown?;
+            io::stdout().flush()?;
+            Ok(0)
+        }
+    }
+}
+
+fn show(
+    view: &mut View<Stdout>,
+    spans: &Receiver<Arc<Span>>,
+    sinks: &Sinks,
+    stop: &Stop,
+    capture: &Capture,
+) -> io::Result<()> {
+    while !stop.is_asked() && capture.is_alive() {
+        match spans.recv_timeout(TICK) {
+            Ok(span) => {
+                let resource = sinks.registry.get(span.process);
+                view.show(&span, &resource, Clock::measure())?;
+            }
+            Err(RecvTimeoutError::Timeout) => view.tick(monotonic_now(), Clock::measure())?,
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    Ok(())
+}
