@@ -7,8 +7,10 @@ use object::read::elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _}
 
 use crate::Error;
 
-/// More sections or segments than this are refused; real files have fewer than a hundred.
-const MAX_HEADERS: usize = 8192;
+/// More segments than this are refused; real files have fewer than twenty.
+const MAX_SEGMENTS: usize = 256;
+/// More sections than this are refused; real files that can be run have fewer than a hundred.
+const MAX_SECTIONS: usize = 8192;
 
 /// The processor that an image is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,7 +190,7 @@ fn read_segments<'d, R: ReadRef<'d>>(
         .map_err(|_err| Error::Malformed {
             what: "program headers",
         })?;
-    if headers.len() > MAX_HEADERS {
+    if headers.len() > MAX_SEGMENTS {
         return Err(Error::TooLarge {
             what: "program header table",
         });
@@ -212,7 +214,7 @@ fn read_sections<'d, R: ReadRef<'d>>(
     let Ok(table) = header.sections(endian, data) else {
         return Ok(Vec::new());
     };
-    if table.len() > MAX_HEADERS {
+    if table.len() > MAX_SECTIONS {
         return Err(Error::TooLarge {
             what: "section header table",
         });

@@ -8,8 +8,11 @@
 //! executable of a hundred megabytes is not read whole. Input is hostile: nothing here panics on
 //! it, and each loop and each allocation has a bound.
 
+mod arm;
 pub mod dynamic;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod image;
 pub mod runtime;
 pub mod symbols;

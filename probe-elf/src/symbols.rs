@@ -12,6 +12,15 @@ use crate::image::{Image, Section};
 const MAX_TABLE: u64 = 256 << 20;
 /// PLT relocations above this are refused; the largest libraries have some 10 000.
 const MAX_RELOCATIONS: u64 = 4 << 20;
+/// Slots for the few names that are asked for; each name has one, or two with `-fno-plt`.
+const MAX_SLOTS: usize = 64;
+/// Relocations that put a function's address into a slot. No number means two things.
+const SLOT_KINDS: [u32; 4] = [
+    elf::R_X86_64_JUMP_SLOT,
+    elf::R_X86_64_GLOB_DAT,
+    elf::R_AARCH64_JUMP_SLOT,
+    elf::R_AARCH64_GLOB_DAT,
+];
 const ENDIAN: LittleEndian = LittleEndian;
 
 /// A defined function or object.
@@ -74,10 +83,13 @@ pub fn got_slots<'d, R: ReadRef<'d>>(
         let (symbols, strings) = tables_of(image, symbols)?;
         for relocation in slice_of::<Rela64<LittleEndian>>(bytes) {
             let kind = relocation.r_type(ENDIAN, false);
-            if !matches!(kind, elf::R_X86_64_JUMP_SLOT | elf::R_X86_64_GLOB_DAT) {
+            if !SLOT_KINDS.contains(&kind) {
                 continue;
             }
             let symbol = symbols.get(relocation.r_sym(ENDIAN, false) as usize);
+            if slots.len() >= MAX_SLOTS {
+                return Ok(slots);
+            }
             if let Some(name) = symbol.and_then(|symbol| name_of(symbol, strings, names)) {
                 slots.push(GotSlot {
                     address: relocation.r_offset.get(ENDIAN),
@@ -134,8 +146,12 @@ fn name_of(
     names: &[&'static str],
 ) -> Option<&'static str> {
     let text = strings.get(symbol.st_name.get(ENDIAN) as usize..)?;
+    // The first byte rules out nearly all of the 75 000 symbols of node.
+    let first = text.first()?;
     let is_it = |name: &&&'static str| {
-        text.starts_with(name.as_bytes()) && text.get(name.len()) == Some(&0)
+        name.as_bytes().first() == Some(first)
+            && text.starts_with(name.as_bytes())
+            && text.get(name.len()) == Some(&0)
     };
     names.iter().find(is_it).copied()
 }

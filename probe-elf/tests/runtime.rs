@@ -138,6 +138,13 @@ fn the_build_id_is_read() {
 }
 
 #[test]
+fn the_dynamic_linker_is_read() {
+    let musl = fixture!("python").dynamic.interpreter;
+    assert_eq!(musl.as_deref(), Some("/lib/ld-musl-x86_64.so.1"));
+    assert_eq!(fixture!("node").dynamic.interpreter, None);
+}
+
+#[test]
 fn a_file_without_tls_says_so() {
     let facts = fixture!("tail"); // Its one function is taken away below.
     assert!(facts.openssl.is_some());

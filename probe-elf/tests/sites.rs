@@ -241,11 +241,17 @@ fn a_tail_jump_keeps_the_return_address_on_top() {
 #[test]
 fn what_peeking_shares_is_not_hooked() {
     assert_falls_back(fixture!("shared_peek"), "SSL_read");
+    assert_falls_back(fixture!("shared_peek"), "SSL_write");
 }
 
 #[test]
 fn a_way_around_the_callee_is_refused() {
     assert_falls_back(fixture!("bypass"), "SSL_read_ex");
+}
+
+#[test]
+fn more_ways_than_a_wrapper_has_are_not_looked_at() {
+    assert_falls_back(fixture!("many_ways"), "SSL_read_ex");
 }
 
 #[test]

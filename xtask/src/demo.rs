@@ -6,14 +6,14 @@ mod system;
 mod tree;
 mod work;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
 use crate::peers::{self, Cache, Peer as _, Phoenix, Running, Serving, http};
-use crate::{build, interrupt};
+use crate::{build, interrupt, paths};
 use probe::Probe;
 use span::Span;
 use system::{System, Tokens};
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.ui {
         Phoenix.install(&cache)?;
     }
-    let program = probe_program();
+    let program = paths::target_dir().join("release/kaos-probe");
     let built = args.fast && program.exists();
     if !args.no_probe && !built {
         println!("Building the probe");
@@ -78,7 +78,10 @@ fn watch(args: &Args, system: &System, ui: Option<&Ui>, program: &Path, dir: &Pa
     wait_for_last(&probe, served)?;
     let spans = probe.stop()?;
     for (at, done) in done.iter().enumerate() {
-        print!("{}", tree::conversation(at + 1, done, &spans));
+        print!(
+            "{}",
+            tree::conversation(at + 1, done, &spans, &system.names())
+        );
     }
     println!(
         "\nThe probe saw its first call {:.2} s after its start.",
@@ -145,15 +148,6 @@ fn without_probe(system: &System, fast: bool) -> Result<()> {
         served.input, served.output
     );
     Ok(())
-}
-
-/// Where `cargo xtask build` leaves the probe.
-fn probe_program() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
-        PathBuf::from,
-    );
-    target.join("release/kaos-probe")
 }
 
 /// Arize Phoenix, fed by the probe's OTLP.

@@ -25,7 +25,6 @@ mod tls;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
@@ -78,7 +77,6 @@ pub(crate) struct Serving {
 pub(crate) struct Service {
     command: Command,
     ready: Ready,
-    deadline: Duration,
 }
 
 /// Installs a peer if need be, starts it and waits until it answers.
@@ -99,13 +97,7 @@ pub(crate) fn start(
     forget_our_environment(&mut service.command);
     service.command.envs(serving.env.iter().cloned());
     let log = serving.dir.join(format!("{label}.log"));
-    Running::start(
-        label,
-        service.command,
-        &service.ready,
-        service.deadline,
-        &log,
-    )
+    Running::start(label, service.command, &service.ready, &log)
 }
 
 /// Every peer, in the order in which they are installed.

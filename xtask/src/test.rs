@@ -5,6 +5,7 @@
 mod fuzz;
 mod outcome;
 mod steps;
+mod system;
 
 use std::time::{Duration, Instant};
 

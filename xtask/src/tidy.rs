@@ -18,6 +18,9 @@ use crate::paths;
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {}
 
+/// Modules and folders inside a package that are no part of the product.
+const TEST_NAMES: [&str; 4] = ["tests", "testing", "benches", "examples"];
+
 /// A file of the repository.
 pub(crate) struct File {
     /// Its path from the root, with `/`.
@@ -94,14 +97,12 @@ impl File {
             .is_some_and(|it| it == extension)
     }
 
-    /// True if the whole file is part of the tests of a package.
+    /// True if the whole file is part of the tests of a package, by its name or its folder's.
     fn is_test(&self) -> bool {
-        let in_tests = self
-            .path
-            .split('/')
-            .skip(1)
-            .any(|part| part == "tests" || part == "benches");
-        in_tests || self.path.ends_with("/tests.rs")
+        let parts = self.path.split('/').skip(1);
+        parts
+            .map(|part| part.strip_suffix(".rs").unwrap_or(part))
+            .any(|part| TEST_NAMES.contains(&part))
     }
 
     /// The lines before the module of unit tests, which stands last, numbered from 1.

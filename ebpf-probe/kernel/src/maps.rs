@@ -3,11 +3,11 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use probe_common::capture::Connection;
-use probe_common::record::Header;
 use probe_common::maps::{
     CONNECTIONS as MAX_CONNECTIONS, Grant, PROCESSES as MAX_PROCESSES, Process, RING as RING_BYTES,
     Settings, TLS_CALLS as MAX_TLS_CALLS, TlsKey, counter,
 };
+use probe_common::record::Header;
 
 /// Where a copy stands.
 #[derive(Clone, Copy)]

@@ -2,8 +2,8 @@
 
 use core::ptr::addr_of_mut;
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use probe_common::maps::counter;
 use probe_common::record::{CLASSES, Header, Kind, Open, PIECE};
 

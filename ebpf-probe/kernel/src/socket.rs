@@ -81,12 +81,16 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         MMAP => return mapped(registers),
         _ => return 0,
     };
-    let Some(process) = process::current() else { return 0 };
+    let Some(process) = process::current() else {
+        return 0;
+    };
     if registers.cs == USER32_CS {
         count(counter::COMPAT, 1);
         return 0;
     }
-    let Some(sk) = kernel::socket_of(registers.di) else { return 0 };
+    let Some(sk) = kernel::socket_of(registers.di) else {
+        return 0;
+    };
     if returned == 0 {
         if direction == IN {
             end_of_stream(registers, sk, process);
@@ -123,8 +127,14 @@ fn bytes_of(registers: &Registers, returned: u64) -> Option<(u64, Segments)> {
 /// `n` bytes moved over `sk`.
 #[inline(always)]
 fn moved(sk: u64, direction: u8, n: u64, segments: Segments, process: Process) {
-    let Some(c) = connection(sk, direction, n) else { return };
-    let end = if direction == IN { kernel::read_seq(sk) } else { kernel::write_seq(sk) };
+    let Some(c) = connection(sk, direction, n) else {
+        return;
+    };
+    let end = if direction == IN {
+        kernel::read_seq(sk)
+    } else {
+        kernel::write_seq(sk)
+    };
     let side = c.side(direction);
     // What others moved since, by calls that this hook does not see.
     let mut skipped = end.wrapping_sub(n as u32).wrapping_sub(side.seq);
@@ -140,10 +150,25 @@ fn moved(sk: u64, direction: u8, n: u64, segments: Segments, process: Process) {
     if is_done(c) {
         return;
     }
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else {
+        return;
+    };
     // SAFETY: no other program runs on this CPU before this one ends.
     let scratch = unsafe { &mut *scratch };
-    operate(c, &Operation { direction, n, segments, start, process, sk, pointer: sk, transport: 0 }, scratch);
+    operate(
+        c,
+        &Operation {
+            direction,
+            n,
+            segments,
+            start,
+            process,
+            sk,
+            pointer: sk,
+            transport: 0,
+        },
+        scratch,
+    );
 }
 
 /// The state of `sk`, made now if it is new and TCP.
@@ -253,7 +278,9 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let sk = sk as u64;
-    let Some(c) = SOCKETS.get_ptr_mut(sk) else { return 0 };
+    let Some(c) = SOCKETS.get_ptr_mut(sk) else {
+        return 0;
+    };
     // SAFETY: the entry is removed below and nowhere else.
     let c = unsafe { &*c };
     let told = c.class == HTTP && c.flags & OPENED != 0;

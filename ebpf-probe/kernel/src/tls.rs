@@ -44,7 +44,9 @@ fn enter(ctx: &ProbeContext, direction: u8, count_argument: Option<usize>) {
         count(counter::UNPAIRED, 1);
         return;
     }
-    let Some(call) = TLS_CALLS.get_ptr_mut(thread) else { return };
+    let Some(call) = TLS_CALLS.get_ptr_mut(thread) else {
+        return;
+    };
     // SAFETY: the entry belongs to this thread, which is here.
     let call = unsafe { &mut *call };
     call.ssl = ctx.arg::<u64>(0).unwrap_or(0);
@@ -75,7 +77,9 @@ fn first_call(thread: u64) -> i32 {
 
 #[uretprobe]
 pub fn tls_return(ctx: RetProbeContext) -> u32 {
-    let Some(process) = process::current() else { return 0 };
+    let Some(process) = process::current() else {
+        return 0;
+    };
     let thread = bpf_get_current_pid_tgid();
     let Some(call) = TLS_CALLS.get_ptr_mut(thread) else {
         count(counter::UNPAIRED, 1);
@@ -105,9 +109,17 @@ pub fn tls_return(ctx: RetProbeContext) -> u32 {
     if n == 0 || n > i32::MAX as u64 {
         return 0;
     }
-    let key = TlsKey { ssl, tgid: (thread >> 32) as u32, pad: 0 };
+    let key = TlsKey {
+        ssl,
+        tgid: (thread >> 32) as u32,
+        pad: 0,
+    };
     let Some(c) = connection(&key) else { return 0 };
-    let direction = if call.direction == u64::from(IN) { IN } else { OUT };
+    let direction = if call.direction == u64::from(IN) {
+        IN
+    } else {
+        OUT
+    };
     let start = c.side(direction).offset;
     let operation = Operation {
         direction,
@@ -151,7 +163,9 @@ fn connection(key: &TlsKey) -> Option<&'static mut Connection> {
         return None;
     }
     // SAFETY: as above.
-    TLS_CONNECTIONS.get_ptr_mut(key).map(|known| unsafe { &mut *known })
+    TLS_CONNECTIONS
+        .get_ptr_mut(key)
+        .map(|known| unsafe { &mut *known })
 }
 
 /// Not inlined: its frame is given back before bytes are copied.
@@ -177,10 +191,18 @@ pub fn tls_shutdown(ctx: ProbeContext) -> u32 {
 
 #[inline(always)]
 fn ended(ctx: &ProbeContext, kind: Kind) -> u32 {
-    let Some(process) = process::current() else { return 0 };
+    let Some(process) = process::current() else {
+        return 0;
+    };
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    let key = TlsKey { ssl: ctx.arg::<u64>(0).unwrap_or(0), tgid, pad: 0 };
-    let Some(c) = TLS_CONNECTIONS.get_ptr_mut(key) else { return 0 };
+    let key = TlsKey {
+        ssl: ctx.arg::<u64>(0).unwrap_or(0),
+        tgid,
+        pad: 0,
+    };
+    let Some(c) = TLS_CONNECTIONS.get_ptr_mut(key) else {
+        return 0;
+    };
     // SAFETY: the entry is removed below and nowhere else.
     let (id, opened) = unsafe { ((*c).id, (*c).flags & probe_common::capture::OPENED) };
     if kind == Kind::Closed {

@@ -31,7 +31,13 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     /// What the probe says about itself on stderr: error, warn, info, debug or trace.
-    #[arg(long, global = true, env = "KAOS_PROBE_LOG", default_value = "warn", value_name = "LEVEL")]
+    #[arg(
+        long,
+        global = true,
+        env = "KAOS_PROBE_LOG",
+        default_value = "warn",
+        value_name = "LEVEL"
+    )]
     log: tracing::Level,
 }
 

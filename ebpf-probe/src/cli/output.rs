@@ -24,7 +24,12 @@ const DEADLINE: Duration = Duration::from_secs(5);
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct Output {
     /// The set of names: v1.41 (what backends read today) or gen-ai-dev.
-    #[arg(long, default_value = "v1.41", value_name = "SET", help_heading = "Spans")]
+    #[arg(
+        long,
+        default_value = "v1.41",
+        value_name = "SET",
+        help_heading = "Spans"
+    )]
     conventions: Profile,
     /// Write KAOS's own names beside them.
     #[arg(long, help_heading = "Spans")]
@@ -36,7 +41,13 @@ pub(super) struct Output {
     #[arg(long, help_heading = "Spans")]
     content: bool,
     /// The most bytes of each part of the content.
-    #[arg(long, default_value_t = 8192, value_name = "BYTES", requires = "content", help_heading = "Spans")]
+    #[arg(
+        long,
+        default_value_t = 8192,
+        value_name = "BYTES",
+        requires = "content",
+        help_heading = "Spans"
+    )]
     content_bytes: usize,
     /// Put command lines into resources. Keys may stand in them.
     #[arg(long, help_heading = "Spans")]
@@ -68,7 +79,11 @@ pub(super) struct Wanted {
 impl Wanted {
     /// Every process of the host.
     pub(super) fn everything() -> Self {
-        Self { selectors: vec![Selector::All], policy: POLICY_HEADS, hold: false }
+        Self {
+            selectors: vec![Selector::All],
+            policy: POLICY_HEADS,
+            hold: false,
+        }
     }
 }
 
@@ -93,7 +108,10 @@ impl Output {
                 command_lines: self.command_lines,
                 hold: wanted.hold,
             },
-            stitch: stitch::Config { conventions, ..stitch::Config::default() },
+            stitch: stitch::Config {
+                conventions,
+                ..stitch::Config::default()
+            },
             content_cap: if self.content { self.content_bytes } else { 0 },
             ring: self.ring,
             registry: Arc::clone(&sinks.registry),
@@ -131,11 +149,6 @@ impl Sinks {
         self.exporter(config, names)
     }
 
-    /// Starts an exporter that only measures.
-    pub(super) fn measure(&self, names: MetricNames) -> anyhow::Result<Exporter> {
-        self.exporter(Config::nothing(), names)
-    }
-
     fn exporter(&self, config: Config, profile: MetricNames) -> anyhow::Result<Exporter> {
         let setup = crate::export::Setup {
             config,
@@ -161,7 +174,10 @@ pub(super) fn record(exporter: &MaybeExporter, span: &Arc<Span>) {
 
 /// Sends what waits; says what could not be sent.
 pub(super) async fn finish(exporter: &MaybeExporter) {
-    let taken = exporter.lock().ok().and_then(|mut exporter| exporter.take());
+    let taken = exporter
+        .lock()
+        .ok()
+        .and_then(|mut exporter| exporter.take());
     if let Some(exporter) = taken {
         let left = exporter.shutdown(DEADLINE).await;
         if left > 0 {
@@ -172,9 +188,15 @@ pub(super) async fn finish(exporter: &MaybeExporter) {
 
 fn publish(counters: &selfmetrics::Counters, counted: &Counters) {
     let at = |index: u32| counted[index as usize];
-    counters.cell(&selfmetrics::RING_REFUSALS).set(at(counter::RING_FULL));
-    counters.cell(&selfmetrics::HTTP2_CONNECTIONS).set(at(counter::HTTP2));
+    counters
+        .cell(&selfmetrics::RING_REFUSALS)
+        .set(at(counter::RING_FULL));
+    counters
+        .cell(&selfmetrics::HTTP2_CONNECTIONS)
+        .set(at(counter::HTTP2));
     for (index, name) in counter::NAMES.iter().enumerate() {
-        counters.labelled(&selfmetrics::KERNEL, name).set(counted[index]);
+        counters
+            .labelled(&selfmetrics::KERNEL, name)
+            .set(counted[index]);
     }
 }

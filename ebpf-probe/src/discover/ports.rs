@@ -12,8 +12,14 @@ pub(crate) fn of(tgid: u32) -> Vec<u16> {
     let sockets = sockets(tgid);
     let mut ports = Vec::new();
     for table in ["tcp", "tcp6"] {
-        let Ok(lines) = fs::read_to_string(format!("/proc/{tgid}/net/{table}")) else { continue };
-        let found = lines.lines().skip(1).filter_map(parse).filter(|(_, inode)| sockets.contains(inode));
+        let Ok(lines) = fs::read_to_string(format!("/proc/{tgid}/net/{table}")) else {
+            continue;
+        };
+        let found = lines
+            .lines()
+            .skip(1)
+            .filter_map(parse)
+            .filter(|(_, inode)| sockets.contains(inode));
         ports.extend(found.map(|(port, _)| port));
     }
     ports.sort_unstable();
@@ -22,11 +28,20 @@ pub(crate) fn of(tgid: u32) -> Vec<u16> {
 }
 
 fn sockets(tgid: u32) -> HashSet<u64> {
-    let Ok(entries) = fs::read_dir(format!("/proc/{tgid}/fd")) else { return HashSet::new() };
-    let targets = entries.take(MOST).filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let Ok(entries) = fs::read_dir(format!("/proc/{tgid}/fd")) else {
+        return HashSet::new();
+    };
+    let targets = entries
+        .take(MOST)
+        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
     targets
         .filter_map(|target| {
-            target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+            target
+                .to_str()?
+                .strip_prefix("socket:[")?
+                .strip_suffix(']')?
+                .parse()
+                .ok()
         })
         .collect()
 }

@@ -211,7 +211,7 @@ impl Reader<'_> {
         }
     }
 
-    fn endpoint(&mut self, signal: &str, protocol: Protocol) -> Result<Uri, ConfigError> {
+    fn endpoint(&self, signal: &str, protocol: Protocol) -> Result<Uri, ConfigError> {
         let own = format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT");
         let general = "OTEL_EXPORTER_OTLP_ENDPOINT".to_owned();
         let path = format!("v1/{}", signal.to_ascii_lowercase());
@@ -233,14 +233,14 @@ impl Reader<'_> {
                 url(&value, name)
             }
             // The signal's own URL is used as it is, the general one is a base.
-            Protocol::HttpProtobuf => match self.text(&own) {
-                Some(value) => url(&value, own),
-                None => {
-                    let base = self.text(&general);
-                    let base = base.unwrap_or_else(|| "http://localhost:4318".to_owned());
-                    url(&format!("{}/{path}", base.trim_end_matches('/')), general)
+            Protocol::HttpProtobuf => {
+                if let Some(value) = self.text(&own) {
+                    return url(&value, own);
                 }
-            },
+                let base = self.text(&general);
+                let base = base.unwrap_or_else(|| "http://localhost:4318".to_owned());
+                url(&format!("{}/{path}", base.trim_end_matches('/')), general)
+            }
         }
     }
 

@@ -72,6 +72,7 @@ impl Exporter {
             registry,
             counters,
         } = setup;
+        counters.declare_all();
         let mut clients = Clients::default();
         let mut transport = |signal: &Option<Signal>| {
             let signal = signal.as_ref();

@@ -187,14 +187,16 @@ mod tests {
             let queue = Queue::new(max, PLENTY);
             let (mut pushed, mut dropped, mut sent) = (0_u64, 0_u64, 0_u64);
             for step in steps {
-                if step < 2 {
-                    dropped += queue.push(span_number(pushed));
-                    pushed += 1;
-                } else if step == 2 {
-                    sent += queue.take(2).len() as u64;
-                } else {
-                    let batch = queue.take(3);
-                    dropped += queue.put_back(batch);
+                match step {
+                    0 | 1 => {
+                        dropped += queue.push(span_number(pushed));
+                        pushed += 1;
+                    }
+                    2 => sent += queue.take(2).len() as u64,
+                    _ => {
+                        let batch = queue.take(3);
+                        dropped += queue.put_back(batch);
+                    }
                 }
                 prop_assert!(queue.len() <= max);
             }

@@ -27,6 +27,7 @@ pub(crate) struct Def {
     pub(crate) label: Option<&'static str>,
 }
 
+/// A counter without label.
 const fn counter(name: &'static str, unit: &'static str, help: &'static str) -> Def {
     Def {
         name,
@@ -44,10 +45,13 @@ const fn gauge(name: &'static str, unit: &'static str, help: &'static str) -> De
     }
 }
 
-const fn labelled(def: Def, label: &'static str) -> Def {
+const fn labelled(def: &Def, label: &'static str) -> Def {
     Def {
+        name: def.name,
+        unit: def.unit,
+        help: def.help,
+        monotonic: def.monotonic,
         label: Some(label),
-        ..def
     }
 }
 
@@ -113,7 +117,7 @@ pub(crate) const HTTP2_CONNECTIONS: Def = counter(
 );
 /// What the kernel half counted, by its own names.
 pub(crate) const KERNEL: Def = labelled(
-    counter(
+    &counter(
         "kaos_probe.kernel.events",
         "{event}",
         "What the programs in the kernel could not do or left out, by kind",
@@ -122,7 +126,7 @@ pub(crate) const KERNEL: Def = labelled(
 );
 /// Finished calls by operation.
 pub(crate) const CALLS: Def = labelled(
-    counter(
+    &counter(
         "kaos_probe.calls",
         "{call}",
         "Calls that ended, by their operation",
@@ -143,7 +147,7 @@ pub(crate) const SPANS_UNSAMPLED: Def = counter(
 );
 /// Lost spans by reason.
 pub(crate) const SPANS_DROPPED: Def = labelled(
-    counter(
+    &counter(
         "kaos_probe.spans.dropped",
         "{span}",
         "Spans that never reached a collector, by reason",
@@ -152,7 +156,7 @@ pub(crate) const SPANS_DROPPED: Def = labelled(
 );
 /// Failed requests to the collector.
 pub(crate) const EXPORTS_FAILED: Def = labelled(
-    counter(
+    &counter(
         "kaos_probe.exports.failed",
         "{request}",
         "Requests to a collector that failed, tried again or not, by signal",
@@ -171,6 +175,27 @@ pub(crate) const SERIES_OVERFLOWS: Def = counter(
     "{measurement}",
     "Measurements that went into an overflow series because a metric was full",
 );
+
+/// All metrics of the probe itself.
+const ALL: [&Def; 17] = [
+    &RING_REFUSALS,
+    &RECORDS,
+    &BYTES,
+    &LOST_BYTES,
+    &TRUNCATED_BODIES,
+    &UNKNOWN_ENCODINGS,
+    &LATE_ATTACHMENTS,
+    &CONNECTIONS,
+    &PROCESSES,
+    &HTTP2_CONNECTIONS,
+    &CALLS,
+    &SPANS_EXPORTED,
+    &SPANS_UNSAMPLED,
+    &SPANS_DROPPED,
+    &EXPORTS_FAILED,
+    &QUEUE_LENGTH,
+    &SERIES_OVERFLOWS,
+];
 
 /// All counters and gauges of the probe. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -198,6 +223,13 @@ pub(crate) struct Reading {
 }
 
 impl Counters {
+    /// Shows every metric without label from now on: a zero says more than an absence.
+    pub(crate) fn declare_all(&self) {
+        for def in ALL.iter().filter(|def| def.label.is_none()) {
+            self.cell(def);
+        }
+    }
+
     /// The cell of a metric without label. It is shown from now on, from zero.
     pub(crate) fn cell(&self, def: &'static Def) -> Cell {
         self.labelled(def, "")
@@ -280,6 +312,17 @@ mod tests {
                 values: vec![(String::new(), 9)]
             }]
         );
+    }
+
+    #[test]
+    fn names_are_unique_and_all_are_shown_from_zero() {
+        let counters = Counters::default();
+        counters.declare_all();
+        let shown = counters.read();
+        let unlabelled = ALL.iter().filter(|def| def.label.is_none()).count();
+        assert_eq!(shown.len(), unlabelled);
+        let names: std::collections::BTreeSet<_> = ALL.iter().map(|def| def.name).collect();
+        assert_eq!(names.len(), ALL.len());
     }
 
     #[test]

@@ -41,7 +41,16 @@ pub(crate) struct Transport {
 /// and with it the connection.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
-    clients: HashMap<(Protocol, Tls), HttpClient>,
+    clients: HashMap<Kind, HttpClient>,
+}
+
+/// What makes two clients different.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    protocol: Protocol,
+    tls: Tls,
+    /// A client for plain endpoints has no roots to check a certificate against.
+    secure: bool,
 }
 
 /// Why a request failed. The messages carry nothing that the collector or an URL said.
@@ -90,14 +99,17 @@ pub(crate) struct Accepted {
 impl Clients {
     /// The transport of a signal.
     pub(crate) fn transport(&mut self, signal: &Signal) -> Result<Transport, TlsError> {
-        let key = (signal.protocol, signal.tls.clone());
-        let client = match self.clients.get(&key) {
-            Some(client) => client.clone(),
-            None => {
-                let client = client(signal)?;
-                self.clients.insert(key, client.clone());
-                client
-            }
+        let kind = Kind {
+            protocol: signal.protocol,
+            tls: signal.tls.clone(),
+            secure: signal.endpoint.scheme_str() == Some("https"),
+        };
+        let client = if let Some(client) = self.clients.get(&kind) {
+            client.clone()
+        } else {
+            let client = client(&kind)?;
+            self.clients.insert(kind, client.clone());
+            client
         };
         Ok(Transport {
             client,
@@ -147,13 +159,12 @@ impl Transport {
     }
 }
 
-fn client(signal: &Signal) -> Result<HttpClient, TlsError> {
-    let secure = signal.endpoint.scheme_str() == Some("https");
-    let connector = tls::connector(&signal.tls, secure, signal.protocol)?;
+fn client(kind: &Kind) -> Result<HttpClient, TlsError> {
+    let connector = tls::connector(&kind.tls, kind.secure, kind.protocol)?;
     let mut builder = Client::builder(TokioExecutor::new());
     builder.timer(TokioTimer::new());
     builder.pool_timer(TokioTimer::new());
-    if signal.protocol == Protocol::Grpc {
+    if kind.protocol == Protocol::Grpc {
         builder.http2_only(true);
         // A connection whose peer vanished without a word is found within half a minute.
         builder.http2_keep_alive_interval(Duration::from_secs(20));

@@ -8,6 +8,8 @@ mod control;
 mod feed;
 mod offsets;
 mod pod;
+#[cfg(test)]
+mod tests;
 
 use anyhow::{Context as _, anyhow};
 use aya::programs::BtfTracePoint;

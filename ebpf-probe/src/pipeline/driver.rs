@@ -54,7 +54,13 @@ pub(crate) struct Driver {
 impl Driver {
     /// A driver of these stages.
     pub(crate) fn new(feed: Feed, pipeline: Pipeline, handles: Handles) -> Self {
-        Self { feed, pipeline, handles, described: HashMap::new(), objects: HashMap::new() }
+        Self {
+            feed,
+            pipeline,
+            handles,
+            described: HashMap::new(),
+            objects: HashMap::new(),
+        }
     }
 
     /// Works until it is told to stop; then everything that waits goes out.
@@ -80,7 +86,13 @@ impl Driver {
             self.pipeline.process(id, facts);
         }
         let now = monotonic_now();
-        let Self { feed, pipeline, handles, described, objects } = self;
+        let Self {
+            feed,
+            pipeline,
+            handles,
+            described,
+            objects,
+        } = self;
         let mut gone = Vec::new();
         let taken = feed.drain(BATCH, |raw| match feed::read(raw) {
             Some(Input::Stream(record)) => {

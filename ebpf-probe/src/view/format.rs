@@ -1,6 +1,7 @@
 //! Durations, times, token counts and names as the views show them.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -18,7 +19,8 @@ pub(super) fn duration(seconds: f64) -> String {
     } else if seconds < 60.0 {
         format!("{seconds:.2}s")
     } else {
-        let whole = seconds as u64;
+        let whole = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let whole = whole.as_secs();
         format!("{}m{:02}s", whole / 60, whole % 60)
     }
 }

@@ -111,17 +111,21 @@ fn lay_out(texts: &[String; 11], styles: &[Style; 11], terminal: &Terminal) -> S
     line
 }
 
-/// The width of each column, `None` for those that have to go. Room that is left goes to the
-/// two that are cut most.
+/// The two columns that give way first and take what room is left: process and target.
+const ELASTIC: [usize; 2] = [1, 4];
+
+/// The width of an elastic column below which other columns go instead.
+const COMPACT: usize = 14;
+
+/// The width of each column, `None` for those that have to go.
 fn widths(terminal: Option<usize>) -> [Option<usize>; 11] {
     let mut widths = COLUMNS.each_ref().map(|it| Some(it.width));
     let Some(terminal) = terminal else {
         return widths;
     };
-    let total = |widths: &[Option<usize>; 11]| -> usize {
-        let shown = widths.iter().flatten();
-        shown.map(|width| width + 1).sum::<usize>() - 1
-    };
+    for place in ELASTIC {
+        widths[place] = Some(COMPACT);
+    }
     for goes in 3..=7 {
         if total(&widths) > terminal {
             let place = COLUMNS.iter().position(|it| it.goes == goes);
@@ -131,17 +135,26 @@ fn widths(terminal: Option<usize>) -> [Option<usize>; 11] {
         }
     }
     let spare = terminal.saturating_sub(total(&widths));
-    widths[1] = Some(COLUMNS[1].width + spare / 2);
-    widths[4] = Some(COLUMNS[4].width + spare / 2);
+    for place in ELASTIC {
+        widths[place] = Some(COMPACT + spare / 2);
+    }
     let mut over = total(&widths).saturating_sub(terminal);
     for place in [1, 4, 3, 5] {
-        let least = 4;
-        let width = widths[place].unwrap_or(least);
-        let less = over.min(width.saturating_sub(least));
+        let width = widths[place].unwrap_or_default();
+        let less = over.min(width.saturating_sub(LEAST));
         widths[place] = Some(width - less);
         over -= less;
     }
     widths
+}
+
+/// No column that stays is cut below this.
+const LEAST: usize = 4;
+
+/// The width of a line, with a space between columns.
+fn total(widths: &[Option<usize>; 11]) -> usize {
+    let shown = widths.iter().flatten();
+    shown.map(|width| width + 1).sum::<usize>() - 1
 }
 
 /// Cuts a finished plain line to the terminal, for views that have no columns.
@@ -187,11 +200,15 @@ mod tests {
         for columns in 20..250 {
             let terminal = terminal(columns);
             let shown = line(&chat(), &agent(), CLOCK, &terminal);
-            assert!(width(&shown) <= columns.max(47), "{columns}: {shown}");
-            assert!(width(&header(&terminal)) <= columns.max(47));
+            assert!(width(&shown) <= columns.max(29), "{columns}: {shown}");
+            assert!(width(&header(&terminal)) <= columns.max(29));
         }
         let wide = line(&chat(), &agent(), CLOCK, &terminal(160));
         assert!(wide.ends_with("abababab"), "{wide}");
+        let usual = line(&chat(), &agent(), CLOCK, &terminal(100));
+        for part in ["300ms", "1.50s", "10/5"] {
+            assert!(usual.contains(part), "{usual}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod reading;
 mod rpc;
 mod target;
 
-pub use reader::{Options, Output, Reader, Started, Wish};
+pub use reader::{Options, Output, Reader, Wish};
 
 use crate::ids::{ConnId, Context, Nanos, ProcessId, Role};
 use crate::message::{End, ExchangeIndex};
@@ -29,6 +29,24 @@ pub struct CallKey {
     pub exchange: ExchangeIndex,
     /// The call in the exchange, from 0.
     pub part: u32,
+}
+
+/// A call that was just recognised, by its request's head or, a little later, by its body. What
+/// it is and how it ends comes later, as exactly one [`Call`] with the same key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Started {
+    /// Its name.
+    pub key: CallKey,
+    /// Which side of the call the observed process is.
+    pub role: Role,
+    /// The observed process.
+    pub process: ProcessId,
+    /// What in the process moved the request's first byte.
+    pub context: Context,
+    /// When the request's first byte moved.
+    pub at: Nanos,
+    /// The trace context of the request's headers.
+    pub header_trace: Option<TraceContext>,
 }
 
 /// A finished or abandoned call. Content is absent unless it was opted in.

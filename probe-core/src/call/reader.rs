@@ -1,10 +1,9 @@
 //! The calls of one connection.
 
 use super::exchange::Exchange;
-use super::{Call, CallKey};
-use crate::ids::{ConnInfo, Context, Nanos, ProcessId, Role};
+use super::{Call, Started};
+use crate::ids::{ConnId, ConnInfo, Nanos, ProcessId, Role, Transport};
 use crate::message::{End, ExchangeIndex, Handler, Interest, Piece, RequestHead, ResponseHead};
-use crate::trace_context::TraceContext;
 
 /// How many exchanges of a connection are followed at once; more are pipelined by nobody.
 const MAX_EXCHANGES: usize = 64;
@@ -24,23 +23,6 @@ pub enum Output {
     Started(Started),
     /// A call is over.
     Finished(Box<Call>),
-}
-
-/// A call that has begun.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Started {
-    /// Its name.
-    pub key: CallKey,
-    /// Which side of it the process is.
-    pub role: Role,
-    /// The observed process.
-    pub process: ProcessId,
-    /// What in the process moved the request's first byte.
-    pub context: Context,
-    /// When the request's first byte moved, which is earlier than when it was recognised.
-    pub at: Nanos,
-    /// The trace context of the request's headers.
-    pub header_trace: Option<TraceContext>,
 }
 
 /// What the kernel half should do with a connection.
@@ -73,7 +55,7 @@ pub struct Reader {
 /// What all calls of a connection have in common.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Conn {
-    pub(super) id: crate::ids::ConnId,
+    pub(super) id: ConnId,
     pub(super) process: ProcessId,
     pub(super) tls: bool,
     pub(super) late: bool,
@@ -87,7 +69,7 @@ impl Reader {
             conn: Conn {
                 id: info.id,
                 process: info.process,
-                tls: info.transport == crate::ids::Transport::Tls,
+                tls: info.transport == Transport::Tls,
                 late: info.late,
             },
             options,

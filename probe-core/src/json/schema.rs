@@ -3,10 +3,10 @@
 /// How much of a wanted value is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Take {
-    /// Strings up to [`super::text::MAX_TEXT`] bytes, numbers, literals; of containers only that
+    /// Strings up to 256 bytes, numbers, literals; of containers only that
     /// they are there.
     Value,
-    /// Like [`Take::Value`], but strings up to [`super::text::MAX_LONG`] bytes.
+    /// Like [`Take::Value`], but strings up to 1024 bytes.
     Long,
     /// Of strings only whether they are empty.
     Probe,
@@ -102,7 +102,7 @@ impl<F> Schema<F> {
         self.nodes[usize::from(node)]
             .keys
             .iter()
-            .find(|(name, _)| *name == key)
+            .find(|(name, _)| name.first() == key.first() && *name == key)
             .map_or(NOWHERE, |(_, child)| *child)
     }
 

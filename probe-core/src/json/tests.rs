@@ -1,3 +1,5 @@
+//! The scanner against `serde_json`, at any cut, and against nonsense.
+
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
@@ -169,7 +171,7 @@ fn numbers_are_read_as_what_they_are() {
 
 #[test]
 fn a_tail_gives_the_members_behind_a_gap() {
-    let json = r#"{"messages":[{"content":"so \"many\" words, and [brackets"}],"model":"m\\","tools":[{"a":{}}],"stream":true}"#;
+    let json = r#"{"messages":[{"content":"so \"many\" words, and [brackets"}],"model":"m\\","user":"a \"b, c\" d","tools":[{"a":{}}],"stream":true}"#;
     let members = |from: usize| {
         let mut tail = Tail::default();
         tail.push(b"before");
@@ -183,8 +185,12 @@ fn a_tail_gives_the_members_behind_a_gap() {
     for from in 1..model {
         assert_eq!(members(from), json[model..], "from {from}");
     }
+    let user = json.find("\"user\"").unwrap();
+    for from in model..user {
+        assert_eq!(members(from), json[user..], "from {from}");
+    }
     let tools = json.find("\"tools\"").unwrap();
-    for from in model..tools {
+    for from in json.find("b, c").unwrap()..tools {
         assert_eq!(members(from), json[tools..], "from {from}");
     }
     assert_eq!(members(json.len() - 1), "");

@@ -156,12 +156,15 @@ impl TextBuffer {
 }
 
 /// A string that lies whole in `bytes` (behind its opening quote), has no escapes and fits:
-/// its text and the bytes that it takes with its closing quote.
-pub(super) fn plain_string(bytes: &[u8], cap: usize) -> Option<(Text<'_>, usize)> {
+/// how long it is without its closing quote.
+pub(super) fn plain_len(bytes: &[u8], cap: usize) -> Option<usize> {
     let end = memchr::memchr2(b'"', b'\\', bytes)?;
-    if bytes[end] == b'\\' || end > cap {
-        return None;
-    }
+    (bytes[end] == b'"' && end <= cap).then_some(end)
+}
+
+/// The same, where it is well-formed: its text and the bytes that it takes with its quote.
+pub(super) fn plain_string(bytes: &[u8], cap: usize) -> Option<(Text<'_>, usize)> {
+    let end = plain_len(bytes, cap)?;
     let text = std::str::from_utf8(&bytes[..end]).ok()?;
     Some((Text { text, cut: false }, end + 1))
 }

@@ -141,7 +141,7 @@ impl Body {
 
     /// `n` bytes were not captured.
     pub(super) fn gap(&mut self, n: u64, sink: &mut impl FnMut(Piece<'_>)) -> Progress {
-        let within = match &mut self.framing {
+        let used = match &mut self.framing {
             Framing::Length(left) => {
                 let used = n.min(*left);
                 *left -= used;
@@ -149,17 +149,14 @@ impl Body {
                 self.content.gap(used, sink);
                 return Progress { used, done };
             }
-            Framing::Chunked(Chunks::Data(left)) if *left > n => {
-                *left -= n;
-                true
-            }
-            Framing::UntilClose => true,
-            Framing::Chunked(_) | Framing::Lost => false,
+            Framing::Chunked(chunks) => chunks.skip(n),
+            Framing::UntilClose => Some(n),
+            Framing::Lost => None,
         };
-        if !within {
+        if used.is_none() {
             self.framing = Framing::Lost;
         }
-        self.content.gap(n, sink);
+        self.content.gap(used.unwrap_or(n), sink);
         Progress {
             used: n,
             done: false,
@@ -234,6 +231,8 @@ impl Content {
             Self::Coded(_) | Self::Decoding(_) => *self = Self::Skipped,
             Self::Identity | Self::Skipped => {}
         }
-        sink(Piece::Gap(n));
+        if n > 0 {
+            sink(Piece::Gap(n));
+        }
     }
 }

@@ -46,6 +46,23 @@ impl Chunks {
         }
     }
 
+    /// Passes over `n` bytes that were not captured: how many of them were data. `None` if it
+    /// cannot be told where the next byte stands, which it can up to a chunk's line end: servers
+    /// write chunk by chunk, so that is how far a hole in one record goes.
+    pub(super) fn skip(&mut self, n: u64) -> Option<u64> {
+        let Self::Data(left) = *self else {
+            return None;
+        };
+        *self = match n.checked_sub(left) {
+            None => Self::Data(left - n),
+            Some(0) => Self::DataEnd { cr: false },
+            Some(1) => Self::DataEnd { cr: true },
+            Some(2) => Self::START,
+            Some(_) => return None,
+        };
+        Some(n.min(left))
+    }
+
     fn data(&mut self, left: u64, available: usize) -> Step {
         let taken = usize::try_from(left).map_or(available, |left| left.min(available));
         let left = left - taken as u64;

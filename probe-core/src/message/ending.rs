@@ -19,8 +19,8 @@ pub enum Closed {
 impl Connection {
     /// `n` bytes of `direction` moved and were not captured.
     ///
-    /// In a body of known length, in one that the close ends, or inside one chunk they are
-    /// counted off. Elsewhere in a chunked body the chunks are lost sight of: from there on all
+    /// In a body of known length, in one that the close ends, or inside one chunk (with
+    /// its line end) they are counted off. Elsewhere in a chunked body the chunks are lost sight of: from there on all
     /// is handed on as a gap, until a record begins with a plausible chunk or ends with the last
     /// one. If neither comes, the exchange ends as [`End::Lost`] with the next request, at its
     /// last byte that was seen. In a head the message is given up.

@@ -34,7 +34,8 @@ pub enum Interest {
 /// Receives the messages of one connection in order.
 ///
 /// Each exchange gives `request_head` first; then `request_body` and `response_*` as they come,
-/// interleaved as on the wire, and exactly one `end` at last.
+/// interleaved as on the wire, and exactly one `end` at last. A response whose record was
+/// captured before its request's keeps its own times, which are then a little earlier.
 pub trait Handler {
     /// A request's head is complete. `role` is that of the observed process.
     fn request_head(&mut self, x: ExchangeIndex, head: &RequestHead<'_>, role: Role) -> Interest;

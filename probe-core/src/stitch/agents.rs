@@ -89,7 +89,7 @@ impl Stitcher {
             .map(Agent::of)
     }
 
-    fn peer_process(&self, conn: ConnId) -> Option<ProcessId> {
+    pub(super) fn peer_process(&self, conn: ConnId) -> Option<ProcessId> {
         let peer = self.connections.get(conn)?.peer?;
         Some(self.connections.get(peer)?.process)
     }

@@ -137,6 +137,9 @@ impl Stitcher {
     pub(super) fn take(&mut self, key: CallKey) -> Option<Live> {
         let live = self.calls.remove(&key)?;
         self.processes.end(live.process, live.role, key);
+        if live.role == Role::Client {
+            self.wake_servers_of(live.process);
+        }
         if let Some(conn) = self.connections.get_mut(key.conn) {
             conn.calls.retain(|k| *k != key);
         }

@@ -1,8 +1,9 @@
 //! Which two connections are the two ends of one.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
+use super::address::{Address, normal};
 use crate::call::CallKey;
 use crate::ids::{ConnId, ConnInfo, Endpoints, Nanos, ProcessId, Transport};
 
@@ -21,61 +22,6 @@ pub(super) struct Conn {
     pub(super) closed: Option<Nanos>,
     /// Two sockets had these addresses at once: nothing is certain any more.
     ambiguous: bool,
-}
-
-/// What makes two ends meet: the addresses as one end sees them, the namespace where they are
-/// only valid inside one, and the tap (a TLS connection's own socket is another connection with
-/// the same addresses).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Address {
-    transport: Transport,
-    netns: u32,
-    local: (IpAddr, u16),
-    peer: (IpAddr, u16),
-}
-
-impl Address {
-    /// `None` for addresses that can say nothing of the other end.
-    fn new(transport: Transport, endpoints: &Endpoints) -> Option<Self> {
-        let (local, peer) = (normal(endpoints.local), normal(endpoints.peer));
-        let known = |(ip, port): (IpAddr, u16)| !ip.is_unspecified() && port != 0;
-        if !known(local) || !known(peer) {
-            return None;
-        }
-        let scoped = is_scoped(local.0) || is_scoped(peer.0);
-        if scoped && endpoints.netns == 0 {
-            return None;
-        }
-        Some(Self {
-            transport,
-            netns: if scoped { endpoints.netns } else { 0 },
-            local,
-            peer,
-        })
-    }
-
-    /// The same connection from its other end.
-    const fn flip(self) -> Self {
-        Self {
-            local: self.peer,
-            peer: self.local,
-            ..self
-        }
-    }
-}
-
-/// IPv4 addresses that a dual-stack socket shows as IPv6 are IPv4; flow labels and scopes are
-/// one end's own.
-const fn normal(address: SocketAddr) -> (IpAddr, u16) {
-    (address.ip().to_canonical(), address.port())
-}
-
-/// True for addresses that mean something inside one network namespace or link only.
-const fn is_scoped(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local(),
-    }
 }
 
 /// The connections that are known, bounded.
@@ -271,6 +217,8 @@ impl Connections {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     #[test]

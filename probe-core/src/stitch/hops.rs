@@ -7,7 +7,7 @@
 use super::Stitcher;
 use super::calls::{Far, Live};
 use super::render::Hop;
-use crate::call::{Call, CallKey, CallKind, Inference, Usage};
+use crate::call::{Call, CallKey, CallKind, Inference, Operation, Usage};
 use crate::ids::{ProcessId, Role};
 use crate::message::End;
 
@@ -57,31 +57,35 @@ impl Stitcher {
         }
     }
 
-    /// A client's model call ended: the server's calls that its process had open when it began
+    /// A client's model call leaves: the server's calls that its process had open when it began
     /// are forwarded. With several open at once nobody can tell which; a process that forwards
     /// one forwards them all.
-    pub(super) fn mark_forwarding(&mut self, call: &Call) {
+    pub(super) fn forwarded_by(&self, call: &Call) -> Option<(Operation, Vec<CallKey>)> {
         let CallKind::Inference(inference) = &call.kind else {
-            return;
+            return None;
         };
         if call.role == Role::Server || self.agent_of(call).is_some() {
-            return;
+            return None;
         }
-        let Some(running) = self.processes.running(call.process) else {
-            return;
+        let meanwhile = |key: &&CallKey| {
+            let server = self.calls.get(key);
+            server.is_some_and(|s| s.start <= call.start && call.start <= s.end())
         };
-        for key in &running.servers {
-            if let Some(server) = self.calls.get_mut(key)
-                && server.start <= call.start
-                && call.start <= server.end()
-            {
-                server.forwards.note(inference.operation);
+        let running = self.processes.running(call.process)?;
+        let outer: Vec<CallKey> = running.servers.iter().filter(meanwhile).copied().collect();
+        (!outer.is_empty()).then_some((inference.operation, outer))
+    }
+
+    pub(super) fn mark_forwarding(&mut self, operation: Operation, outer: &[CallKey]) {
+        for key in outer {
+            if let Some(server) = self.calls.get_mut(key) {
+                server.forwards.note(operation);
             }
         }
     }
 
-    /// The process made a call meanwhile that is still under way: it may be the one that this
-    /// call is forwarded by.
+    /// The process made a call meanwhile that has not left: it may be the one that this call is
+    /// forwarded by.
     pub(super) fn may_yet_forward(&self, live: &Live) -> bool {
         let Some(running) = self.processes.running(live.process) else {
             return false;
@@ -90,9 +94,7 @@ impl Stitcher {
             .clients
             .iter()
             .filter_map(|k| self.calls.get(k))
-            .any(|inner| {
-                inner.call.is_none() && live.start <= inner.start && inner.start <= live.end()
-            })
+            .any(|inner| live.start <= inner.start && inner.start <= live.end())
     }
 
     /// Finished server calls of a process may have waited for a call that it made.

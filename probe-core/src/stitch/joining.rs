@@ -37,10 +37,11 @@ impl Stitcher {
             return (fits(live, found) && agree(live, found)).then_some(peer);
         }
         let peer = self.only_fit(key, live, &other.calls)?;
-        // The same must hold the other way round.
-        let back = self.only_fit(peer, self.calls.get(&peer)?, &conn.calls)?;
-        let certain = live.call.is_some() && self.calls.get(&peer)?.call.is_some();
-        (back == key && certain && agree(live, self.calls.get(&peer)?)).then_some(peer)
+        let found = self.calls.get(&peer)?;
+        // The same must hold the other way round: there it is this call alone.
+        self.only_fit(peer, found, &conn.calls)?;
+        let certain = live.call.is_some() && found.call.is_some();
+        (certain && agree(live, found)).then_some(peer)
     }
 
     fn only_fit(&self, key: CallKey, live: &Live, among: &[CallKey]) -> Option<CallKey> {

@@ -3,100 +3,47 @@
 //! A call becomes one span, as soon as its place is known: most leave with the call's last byte,
 //! none waits longer than [`Config::hold`].
 //!
-//! - [`connections`] finds the two ends of a connection, [`joining`] the two ends of a call.
-//! - [`release`] decides when a call leaves and who its parent is.
-//! - [`agents`] and [`hops`] keep agents, proxies and a server's own helpers out of the sums.
-//! - [`render`] writes names and attributes.
+//! - `connections` finds the two ends of a connection, `joining` the two ends of a call.
+//! - `waiting` says when a call leaves, `release` how, and `parents` who its parent is.
+//! - `agents` and `hops` keep agents, proxies and a server's own helpers out of the sums.
+//! - `render` writes names and attributes.
 //!
 //! Invariant: no span names a parent that neither stood on the wire nor is exported by us. A
 //! client's span that a server's span has named is exported whatever becomes of its call.
 
+mod address;
 mod agents;
 mod calls;
+mod config;
 mod connections;
 pub mod facts;
 mod hops;
 mod ids;
 mod joining;
 mod lineage;
+mod parents;
 mod processes;
 mod release;
 mod render;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod waiting;
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 
 use self::calls::Live;
+pub use self::config::{Config, Counters};
 use self::connections::Connections;
 use self::facts::ProcessFacts;
 use self::ids::IdSource;
 use self::processes::Processes;
 use self::timers::{Timer, Timers};
 use crate::call::{Call, CallKey, CallKind, Started};
-use crate::conventions::Conventions;
 use crate::ids::{ConnId, ConnInfo, Nanos, ProcessId};
 use crate::message::End;
 use crate::span::Span;
-
-/// How the stitcher works.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// The names to write.
-    pub conventions: Conventions,
-    /// How long a finished call may wait for the other end of its connection, or for a call that
-    /// its process made meanwhile.
-    pub hold: Nanos,
-    /// How long the calls of a closed connection or an ended process may take to be finished.
-    pub linger: Nanos,
-    /// The most connections that are known at once.
-    pub max_connections: usize,
-    /// The most calls that are under way at once.
-    pub max_calls: usize,
-    /// The most processes that are known at once.
-    pub max_processes: usize,
-    /// Whether an answer that was cut at the limit of tokens is an error (`error.type` `length`).
-    pub truncation_is_error: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            conventions: Conventions::default(),
-            hold: 200_000_000,
-            linger: 500_000_000,
-            max_connections: 65_536,
-            max_calls: 65_536,
-            max_processes: 16_384,
-            truncation_is_error: true,
-        }
-    }
-}
-
-/// What the stitcher did and what it threw away, since it began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Server spans whose parent is our span of the connection's other end.
-    pub joined: u64,
-    /// Calls that had to wait before they left.
-    pub held: u64,
-    /// Calls that left because their time to wait was over.
-    pub hold_expired: u64,
-    /// Calls of a server to its own helper process (Ollama's runner): no second model call.
-    pub runner_calls: u64,
-    /// Client calls that a span of ours named and that never came to an end: their spans were
-    /// made from what was known.
-    pub abandoned: u64,
-    /// Calls that could not be joined with their other end because too many were under way.
-    pub calls_refused: u64,
-    /// Connections that were forgotten because there were too many.
-    pub connections_evicted: u64,
-    /// Processes whose facts were not kept because there were too many.
-    pub processes_refused: u64,
-    /// Agent cards that were not kept because there were too many.
-    pub cards_refused: u64,
-}
 
 /// Gives calls their parents and makes spans of them.
 #[derive(Debug)]
@@ -176,6 +123,7 @@ impl Stitcher {
         if !self.processes.seen(id, facts) {
             self.counters.processes_refused += 1;
         }
+        self.wake_for_facts(id);
     }
 
     /// A process ended; its calls are finished before or soon after.
@@ -203,21 +151,15 @@ impl Stitcher {
 
     /// A call ended. Pushes the spans that can leave now; `now` is the clock, not the call's end.
     pub fn finished(&mut self, call: Call, now: Nanos, out: &mut Vec<Span>) {
-        let (key, process) = (call.key, call.process);
+        let key = call.key;
         if matches!(call.kind, CallKind::AgentCard { .. }) {
             self.learn_card(&call);
             self.abandon(key, out);
-        } else if !self.begin(&as_started(&call)) {
-            self.release_alone(&call, out);
-        } else if self.is_runner_hop(&call)
-            && self.calls.get(&key).is_some_and(|l| l.stub.is_none())
-        {
-            self.counters.runner_calls += 1;
-            self.abandon(key, out);
-        } else {
+        } else if self.begin(&as_started(&call)) {
             self.note(call, now);
+        } else {
+            self.release_alone(&call, out);
         }
-        self.wake_servers_of(process);
         self.settle(now, out);
     }
 
@@ -248,14 +190,20 @@ impl Stitcher {
     /// Lets everything go, at the end.
     pub fn drain(&mut self, now: Nanos, out: &mut Vec<Span>) {
         self.settle(now, out);
-        let mut keys: Vec<CallKey> = self.calls.keys().copied().collect();
-        keys.sort_unstable_by_key(|k| (k.conn, k.exchange, k.part));
-        for &key in &keys {
-            self.release(key, out);
+        // Inner calls first, as they would have left.
+        let mut calls: Vec<_> = self
+            .calls
+            .iter()
+            .map(|(key, live)| (live.start, *key))
+            .collect();
+        calls.sort_unstable_by_key(|(start, k)| Reverse((*start, k.conn, k.exchange, k.part)));
+        for (_, key) in &calls {
+            self.release(*key, out);
         }
-        for key in keys {
+        for (_, key) in calls {
             self.abandon(key, out);
         }
+        self.wake.clear();
     }
 
     /// Forgets a connection; its last calls leave while its addresses are still known.
@@ -278,7 +226,6 @@ impl Stitcher {
         {
             conn.counted = false;
         }
-        self.mark_forwarding(&call);
         let deadline = now.saturating_add(self.config.hold);
         let Some(live) = self.calls.get_mut(&key) else {
             return;

@@ -67,6 +67,8 @@ impl Processes {
         match self.entry(id) {
             Some(process) => {
                 process.facts = Some(facts);
+                // An exec ends what the process was, under the same id.
+                process.gone = false;
                 true
             }
             None => false,
@@ -158,20 +160,20 @@ impl Processes {
 
 /// Helpers: children that run their parent's own executable.
 impl Processes {
-    /// `child` is a helper of `parent`.
+    /// `child` is a helper of `parent`. Both are alive, so the parent's number is enough: its
+    /// start time may not have been known when the child was looked at.
     pub(super) fn is_helper(&self, child: ProcessId, parent: ProcessId) -> bool {
         let (Some(child), Some(facts)) = (self.facts(child), self.facts(parent)) else {
             return false;
         };
-        child.parent == Some(parent)
+        child.parent.is_some_and(|p| p.tgid == parent.tgid)
             && !child.executable.is_empty()
             && child.executable == facts.executable
     }
 
-    /// The process is a helper of its parent.
+    /// The process is a helper of some known process. Looks at all of them: for rare questions.
     pub(super) fn is_own_helper(&self, id: ProcessId) -> bool {
-        let parent = self.facts(id).and_then(|f| f.parent);
-        parent.is_some_and(|p| self.is_helper(id, p))
+        self.map.keys().any(|parent| self.is_helper(id, *parent))
     }
 
     /// Some known process is a helper of this one. Looks at all of them: for rare questions.

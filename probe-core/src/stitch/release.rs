@@ -1,15 +1,13 @@
-//! When a call leaves, and who its parent is.
+//! How a call leaves.
 
 use super::Stitcher;
 use super::agents::Agent;
 use super::calls::{Far, Live};
 use super::lineage::Lineage;
 use super::render::{self, Stub, View};
-use super::timers::Timer;
 use crate::call::{Call, CallKey, CallKind};
 use crate::ids::{Nanos, Role};
 use crate::span::Span;
-use crate::trace_context::TraceContext;
 
 impl Stitcher {
     /// Lets go every call that was woken and need not wait.
@@ -33,61 +31,20 @@ impl Stitcher {
         }
     }
 
-    fn hold(&mut self, key: CallKey) {
-        if let Some(live) = self.calls.get_mut(&key)
-            && live.call.is_some()
-            && !live.held
-        {
-            live.held = true;
-            self.counters.held += 1;
-            self.timers.add(live.deadline, Timer::Release(key));
-        }
-    }
-
-    /// Whether nothing that may still come would change the span.
-    fn is_ready(&self, key: CallKey, now: Nanos) -> bool {
-        let Some(live) = self.calls.get(&key) else {
-            return false;
-        };
-        let Some(call) = live.call.as_deref() else {
-            return false;
-        };
-        if now >= live.deadline {
-            return true;
-        }
-        match live.role {
-            Role::Server => {
-                let has_client = live.peer.is_some() || live.client.is_some();
-                let lonely = !has_client && self.connections.may_have_peer(key.conn);
-                !lonely && !self.may_turn_out_a_proxy(live, call)
-            }
-            Role::Client => {
-                let paired = self
-                    .connections
-                    .get(key.conn)
-                    .is_some_and(|c| c.peer.is_some());
-                let lonely = paired && live.peer.is_none() && live.far.is_none();
-                // A server's end leaves right before or after the client's and says what it is.
-                let is_model = matches!(call.kind, CallKind::Inference(_));
-                let open = is_model && live.peer.is_some();
-                !lonely && !open
-            }
-        }
-    }
-
-    fn may_turn_out_a_proxy(&self, live: &Live, call: &Call) -> bool {
-        let CallKind::Inference(inference) = &call.kind else {
-            return false;
-        };
-        !live.forwards.covers(inference)
-            && self.may_yet_forward(live)
-            && self.agent_of(call).is_none()
-    }
-
     /// Lets a finished call go as a span; does nothing with an unfinished one.
     pub(super) fn release(&mut self, key: CallKey, out: &mut Vec<Span>) {
-        if self.calls.get(&key).is_none_or(|l| l.call.is_none()) {
+        let Some((call, named)) = self.calls.get(&key).and_then(|live| {
+            let call = live.call.as_deref()?;
+            Some((call, live.stub.is_some()))
+        }) else {
             return;
+        };
+        if !named && self.is_runner_hop(call) {
+            self.counters.runner_calls += 1;
+            return self.abandon(key, out);
+        }
+        if let Some((operation, outer)) = self.forwarded_by(call) {
+            self.mark_forwarding(operation, &outer);
         }
         let Some(mut live) = self.take(key) else {
             return;
@@ -146,73 +103,6 @@ impl Stitcher {
         if self.calls.get(&key).is_some_and(|l| l.call.is_none()) {
             self.abandon(key, out);
         }
-    }
-
-    /// The app's own context on the request, else a parent inside the process, else a new trace.
-    /// Once a server's span has named this one, its trace stands.
-    fn client_lineage(&mut self, live: &mut Live, call: &Call) -> Lineage {
-        let Some(mut settled) = live.settled.take() else {
-            return match self.parent_in_process(call) {
-                Some(lineage) if call.trace.is_none() => lineage,
-                _ => self.own_lineage(call.trace.as_ref()),
-            };
-        };
-        settled.missed = call
-            .trace
-            .clone()
-            .filter(|t| settled.trace != t.trace || settled.parent != Some(t.parent));
-        settled
-    }
-
-    /// Our span of the client's end, else the request's context, else a new trace.
-    fn server_lineage(&mut self, live: &Live, call: &Call) -> Lineage {
-        if let Some((id, lineage)) = &live.client {
-            self.counters.joined += 1;
-            return lineage.child(*id);
-        }
-        let client = live.peer.and_then(|p| self.calls.get(&p));
-        let Some((id, settled, header)) =
-            client.map(|c| (c.span, c.settled.clone(), c.header.clone()))
-        else {
-            return self.own_lineage(call.trace.as_ref());
-        };
-        self.counters.joined += 1;
-        // Both ends read the same request, so this is the context that the client's end will
-        // find too when it has ended.
-        let settled = settled.unwrap_or_else(|| self.client_place(live.peer, call, header));
-        let lineage = settled.child(id);
-        if let Some(client) = live.peer.and_then(|p| self.calls.get_mut(&p)) {
-            client.settled = Some(settled);
-        }
-        lineage
-    }
-
-    /// Where the client's span will stand that the server's is about to name.
-    fn client_place(
-        &mut self,
-        client: Option<CallKey>,
-        server: &Call,
-        header: Option<TraceContext>,
-    ) -> Lineage {
-        let finished = client
-            .and_then(|k| self.calls.get(&k))
-            .and_then(|c| c.call.as_deref());
-        let context = match finished {
-            Some(call) => call.trace.clone(),
-            None => server.trace.clone().or(header),
-        };
-        self.own_lineage(context.as_ref())
-    }
-
-    fn own_lineage(&mut self, context: Option<&TraceContext>) -> Lineage {
-        context.map_or_else(|| Lineage::root(&mut self.ids), Lineage::of_wire)
-    }
-
-    /// The server call of the same process and context that this client call belongs to.
-    /// The seam for parents inside a process: nothing is known of them yet.
-    #[expect(clippy::unused_self, reason = "the seam will look the context up")]
-    const fn parent_in_process(&self, _call: &Call) -> Option<Lineage> {
-        None
     }
 
     fn render(&self, live: &Live, call: &Call, lineage: &Lineage) -> Span {

@@ -5,10 +5,12 @@ use object::read::ReadRef;
 
 use super::site::{self, Abi, Cost, Forward, Function, OpenSslSites, Site, When};
 use crate::Error;
+use crate::arm;
 use crate::image::Image;
 use crate::symbols::{self, GotSlot, Symbol};
 use crate::x86::emulation;
 use crate::x86::flow::{self, Flow, Subject, Target};
+use crate::x86::sweep;
 use crate::x86::values::Value;
 use crate::x86::wrapper::{self, Count, Inner, Out};
 
@@ -18,23 +20,46 @@ const WHY_CALL: &str =
     "the call of the internal function always runs and has all arguments in registers";
 const WHY_CALLEE: &str = "the kernel emulates the internal function's first instruction";
 const WHY_STEPPED: &str = "no emulated instruction is proven to see every call, so the function's first instruction is single-stepped";
-const WHY_ARM: &str = "on Arm the function's first instruction is hooked without disassembly";
+const WHY_ARM: &str = "on Arm the function's first instruction is hooked, whatever it is";
 
-/// Sites at the functions' first instructions, for processors that are not disassembled.
-pub(super) fn at_entries<'d, R: ReadRef<'d>>(image: &Image<R>, symbols: &[Symbol]) -> OpenSslSites {
+/// Sites at the functions' first instructions, for 64-bit Arm.
+pub(super) fn at_entries<'d, R: ReadRef<'d>>(
+    image: &Image<R>,
+    symbols: &[Symbol],
+) -> Result<OpenSslSites, Error> {
+    let slots = symbols::got_slots(image, &site::LOOKED_UP)?;
     let mut chosen = OpenSslSites::default();
     for symbol in symbols {
-        if let Some(function) = site::function_of(symbol.name) {
-            let at = Place {
-                address: symbol.address,
-                cost: Cost::SingleStep,
-                delta: 0,
-                why: WHY_ARM,
-            };
-            direct(image, &mut chosen, symbol.name, function, at);
+        let Some(function) = site::function_of(symbol.name) else {
+            continue;
+        };
+        let to = match arm::hands_over_to(image, &slots, symbol.address) {
+            Some(arm::Target::Name(name)) => Some(name),
+            Some(arm::Target::Address(address)) => name_at(symbols, address),
+            None => None,
+        };
+        let to = to.filter(|to| site::function_of(to) == Some(function) && *to != symbol.name);
+        if let Some(to) = to {
+            chosen.forwards.push(Forward {
+                from: symbol.name,
+                to,
+            });
+            continue;
         }
+        let place = Place {
+            address: symbol.address,
+            cost: Cost::SingleStep,
+            delta: 0,
+            why: WHY_ARM,
+        };
+        direct(image, &mut chosen, symbol.name, function, place);
     }
-    finish(chosen)
+    Ok(finish(chosen))
+}
+
+fn name_at(symbols: &[Symbol], address: u64) -> Option<&'static str> {
+    let known = symbols.iter().find(|symbol| symbol.address == address);
+    known.map(|symbol| symbol.name)
 }
 
 /// The cheapest sites that can be proven to be right.
@@ -80,7 +105,7 @@ struct Chooser<'i, R> {
     symbols: &'i [Symbol],
     slots: Vec<GotSlot>,
     /// What `SSL_peek` and `SSL_peek_ex` call.
-    peeked: Vec<Target>,
+    peeked: Vec<u64>,
 }
 
 impl<'d, R: ReadRef<'d>> Chooser<'_, R> {
@@ -178,23 +203,24 @@ impl<'d, R: ReadRef<'d>> Chooser<'_, R> {
         let Some(subject) = subject_of(symbol) else {
             return Forwarding::None;
         };
-        let mut possible = false;
+        let mut tried: Vec<Target> = Vec::new();
         for transfer in &flow.transfers {
             let Some(to) = self.name_of(transfer.target) else {
                 continue;
             };
-            if to == symbol.name || site::function_of(to) != Some(function) {
+            let hooked = to != symbol.name && site::function_of(to) == Some(function);
+            if !hooked || tried.contains(&transfer.target) {
                 continue;
             }
             if wrapper::always_passes(self.image, &self.slots, subject, transfer.target) {
                 return Forwarding::Proven(to);
             }
-            possible = true;
+            tried.push(transfer.target);
         }
-        if possible {
-            Forwarding::Possible
-        } else {
+        if tried.is_empty() {
             Forwarding::None
+        } else {
+            Forwarding::Possible
         }
     }
 
@@ -206,7 +232,7 @@ impl<'d, R: ReadRef<'d>> Chooser<'_, R> {
         };
         let inner = wrapper::inner(self.image, &self.slots, subject_of(symbol)?, count, flow)?;
         let target = Target::Address(inner.callee);
-        if self.peeked.contains(&target) || self.name_of(target).is_some() {
+        if self.peeked.contains(&inner.callee) || self.name_of(target).is_some() {
             return None;
         }
         let start = self.emulated_start(inner.callee)?;
@@ -241,29 +267,21 @@ impl<'d, R: ReadRef<'d>> Chooser<'_, R> {
         push(self.image, chosen, site(*start, When::Return, WHY_CALLEE));
     }
 
-    /// All that the peeking functions call. One that cannot be understood is not a reason to
-    /// refuse: what it calls directly stands in its flow, or it calls through a table.
-    fn peek_targets(&self) -> Vec<Target> {
+    /// All that the peeking functions call, also where not all their paths can be followed.
+    fn peek_targets(&self) -> Vec<u64> {
         let peeks = self
             .symbols
             .iter()
             .filter(|symbol| site::PEEKS.contains(&symbol.name));
-        let flows = peeks.filter_map(|symbol| self.explore(symbol));
-        flows
-            .flat_map(|flow| flow.transfers)
-            .map(|transfer| transfer.target)
-            .filter(|target| *target != Target::Indirect)
+        peeks
+            .flat_map(|peek| sweep::near_targets(self.image, peek.address, peek.size))
             .collect()
     }
 
     fn name_of(&self, target: Target) -> Option<&'static str> {
         match target {
             Target::Name(name) => Some(name),
-            Target::Address(address) => self
-                .symbols
-                .iter()
-                .find(|symbol| symbol.address == address)
-                .map(|known| known.name),
+            Target::Address(address) => name_at(self.symbols, address),
             Target::Indirect => None,
         }
     }

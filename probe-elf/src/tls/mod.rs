@@ -41,7 +41,7 @@ pub fn sites_of<'d, R: ReadRef<'d>>(image: &Image<R>) -> Result<Option<OpenSslSi
     }
     let sites = match image.machine() {
         Machine::X86_64 => choose::by_disassembly(image, &symbols)?,
-        Machine::Aarch64 => choose::at_entries(image, &symbols),
+        Machine::Aarch64 => choose::at_entries(image, &symbols)?,
     };
     Ok(Some(sites))
 }

@@ -10,18 +10,16 @@ use std::collections::BTreeSet;
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpKind};
 use object::read::ReadRef;
 
+use super::code::{Code, LONGEST};
 use super::values::{Registers, Value};
 use crate::image::Image;
 use crate::symbols::GotSlot;
 
 /// A function with more instructions is not a thin wrapper; `SSL_free` has some 400.
 const MAX_INSTRUCTIONS: usize = 4096;
-/// Visits of instructions, each register of each may become unknown once.
-const MAX_STEPS: usize = 100_000;
-/// The longest x86 instruction.
-const LONGEST: u64 = 15;
-/// Code is fetched in pieces of this size.
-const WINDOW: u64 = 4096;
+/// Visits of instructions. Each may be visited again when a register of it becomes unknown; real
+/// functions need fewer than two visits an instruction.
+const MAX_STEPS: usize = 20_000;
 
 /// A function to be looked at.
 #[derive(Debug, Clone, Copy)]
@@ -120,10 +118,7 @@ pub(crate) fn explore_from<'d, R: ReadRef<'d>>(
     cut: Option<Target>,
 ) -> Result<Flow, Refusal> {
     let mut walk = Walk {
-        code: Code {
-            image,
-            windows: BTreeMap::new(),
-        },
+        code: Code::new(image),
         slots,
         subject,
         cut,
@@ -159,40 +154,6 @@ fn slot_name(slots: &[GotSlot], jump: &Instruction) -> Option<&'static str> {
         .iter()
         .find(|slot| slot.address == address)
         .map(|slot| slot.name)
-}
-
-/// The bytes of the program, fetched piece by piece.
-struct Code<'i, 'd, R> {
-    image: &'i Image<R>,
-    windows: BTreeMap<u64, &'d [u8]>,
-}
-
-impl<'d, R: ReadRef<'d>> Code<'_, 'd, R> {
-    fn at(&mut self, address: u64) -> Result<&'d [u8], Refusal> {
-        if !self.image.is_code(address) {
-            return Err(Refusal::Undecodable);
-        }
-        let start = address - address % WINDOW;
-        // The first page of a segment may begin within a window.
-        let (start, image) = (
-            if self.image.is_code(start) {
-                start
-            } else {
-                address
-            },
-            self.image,
-        );
-        let window = *self.windows.entry(start).or_insert_with(|| {
-            image
-                .address_bytes(start, WINDOW + LONGEST)
-                .unwrap_or_default()
-        });
-        usize::try_from(address - start)
-            .ok()
-            .and_then(|skip| window.get(skip..))
-            .filter(|bytes| !bytes.is_empty())
-            .ok_or(Refusal::Undecodable)
-    }
 }
 
 struct Visit {
@@ -334,7 +295,7 @@ impl<'d, R: ReadRef<'d>> Walk<'_, 'd, R> {
         let Ok(address) = near_target(instruction) else {
             return Target::Indirect;
         };
-        stub_target(self.code.image, self.slots, address)
+        stub_target(self.code.image(), self.slots, address)
             .map_or(Target::Address(address), Target::Name)
     }
 

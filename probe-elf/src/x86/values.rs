@@ -150,26 +150,31 @@ impl Registers {
             {
                 Some(Value::Constant(u32::MAX))
             }
-            Mnemonic::Add | Mnemonic::Sub if is_immediate(code) && to.is_gpr64() => {
-                let Value::Stack(at) = self.get(to) else {
-                    return None;
-                };
-                let by = code.immediate(1).cast_signed();
-                let by = if code.mnemonic() == Mnemonic::Sub {
-                    by.checked_neg()?
-                } else {
-                    by
-                };
-                Some(stack(at, by))
-            }
-            Mnemonic::Lea if to.is_gpr64() && code.memory_index() == Register::None => {
-                let Value::Stack(at) = self.get(code.memory_base()) else {
-                    return None;
-                };
-                Some(stack(at, code.memory_displacement64().cast_signed()))
-            }
+            Mnemonic::Add | Mnemonic::Sub | Mnemonic::Lea if to.is_gpr64() => self.moved(code),
             _ => None,
         }
+    }
+
+    /// A stack address, moved by a constant.
+    fn moved(&self, code: &Instruction) -> Option<Value> {
+        let (from, by) = match code.mnemonic() {
+            Mnemonic::Lea if code.memory_index() == Register::None => (
+                code.memory_base(),
+                code.memory_displacement64().cast_signed(),
+            ),
+            Mnemonic::Add if is_immediate(code) => {
+                (code.op0_register(), code.immediate(1).cast_signed())
+            }
+            Mnemonic::Sub if is_immediate(code) => (
+                code.op0_register(),
+                code.immediate(1).cast_signed().checked_neg()?,
+            ),
+            _ => return None,
+        };
+        let Value::Stack(at) = self.get(from) else {
+            return None;
+        };
+        Some(stack(at, by))
     }
 
     fn forget_written(&mut self, code: &Instruction, info: &mut InstructionInfoFactory) {

@@ -9,8 +9,9 @@ use super::values::{Registers, Value};
 use crate::image::Image;
 use crate::symbols::GotSlot;
 
-/// Calls that could be the wrapped one; each costs two walks of the function.
-const MAX_CANDIDATES: usize = 8;
+/// Calls that could be the wrapped one, and ways into it: each costs a walk of the function, and
+/// real wrappers have one of each.
+const MAX_CANDIDATES: usize = 4;
 
 /// Which register holds the `size_t *` for the byte count when the callee is entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,11 +79,13 @@ fn prove<'d, R: ReadRef<'d>>(
             .iter()
             .filter(|way| way.target == candidate.target)
     };
-    let alike = ways().all(|way| {
-        way.emulated
-            && way.is_jump == candidate.is_jump
-            && out_register(&way.registers, count) == Some(out)
-    });
+    let few = ways().count() <= MAX_CANDIDATES;
+    let alike = few
+        && ways().all(|way| {
+            way.emulated
+                && way.is_jump == candidate.is_jump
+                && out_register(&way.registers, count) == Some(out)
+        });
     let proven = alike
         && ways().all(|way| is_last(image, slots, subject, way))
         && always_passes(image, slots, subject, candidate.target);

@@ -39,7 +39,11 @@ impl Probe {
             .stdout(File::create(&file)?)
             .stderr(File::create(&log)?);
         if let Some(endpoint) = otlp {
-            json.args(["--otlp", endpoint]);
+            // The UI takes traces only, and by HTTP on the port that it shows itself on.
+            json.arg("--otlp")
+                .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+                .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+                .env("OTEL_METRICS_EXPORTER", "none");
         }
         let spans = Watch::start(&mut json)?;
         let mut probe = Self {

@@ -17,11 +17,11 @@ use crate::peers::{self, Agent, Cache, LiteLlm, Llama, McpServer, Peer, Running,
 /// The parts as they run. They stop when this is dropped, the ones in front first.
 pub(crate) struct System {
     ports: Ports,
-    _boss: Running,
+    boss: Running,
     worker: Running,
-    _proxy: Running,
-    _tools: Running,
-    _model: Running,
+    proxy: Running,
+    tools: Running,
+    model: Running,
 }
 
 /// Where on loopback each part serves.
@@ -91,17 +91,28 @@ impl System {
         let boss = start(&Agent::NOW, "boss", boss)?;
         Ok(Self {
             ports,
-            _boss: boss,
+            boss,
             worker,
-            _proxy: proxy,
-            _tools: tools,
-            _model: model,
+            proxy,
+            tools,
+            model,
         })
     }
 
     /// Where the parts serve.
     pub(crate) fn ports(&self) -> Ports {
         self.ports
+    }
+
+    /// What each process is.
+    pub(crate) fn names(&self) -> [(u32, &'static str); 5] {
+        [
+            (self.boss.pid(), "boss"),
+            (self.worker.pid(), "worker"),
+            (self.proxy.pid(), "proxy"),
+            (self.tools.pid(), "tools"),
+            (self.model.pid(), "model"),
+        ]
     }
 
     /// Whether work went through all the parts, by the log of the worker, which stands behind

@@ -8,8 +8,11 @@ use super::span::Span;
 use super::system::Tokens;
 use super::work::Done;
 
+/// How the demo calls its own parts, by their process ids: both agents are `uvicorn` else.
+pub(crate) type Names = [(u32, &'static str)];
+
 /// The whole report on one conversation.
-pub(crate) fn conversation(number: usize, done: &Done, spans: &[Span]) -> String {
+pub(crate) fn conversation(number: usize, done: &Done, spans: &[Span], names: &Names) -> String {
     let mut own: Vec<&Span> = spans
         .iter()
         .filter(|span| span.began_within(done.start, done.end))
@@ -31,7 +34,7 @@ pub(crate) fn conversation(number: usize, done: &Done, spans: &[Span]) -> String
         .copied()
         .filter(|span| !own.iter().any(|other| span.is_child_of(other)))
         .collect();
-    branches(&mut text, &own, &roots, "  ");
+    branches(&mut text, &own, &roots, "  ", names);
     text
 }
 
@@ -52,11 +55,11 @@ pub(crate) fn total<S: Borrow<Span>>(spans: &[S]) -> Tokens {
 /// How far a tree is drawn: no real conversation is deeper, and a cycle in the input ends here.
 const MAX_DEPTH: usize = 64;
 
-fn branches(text: &mut String, all: &[&Span], level: &[&Span], indent: &str) {
+fn branches(text: &mut String, all: &[&Span], level: &[&Span], indent: &str, names: &Names) {
     for (at, span) in level.iter().enumerate() {
         let last = at + 1 == level.len();
         let corner = if last { "└─ " } else { "├─ " };
-        let _ = writeln!(text, "{indent}{corner}{}", line(span));
+        let _ = writeln!(text, "{indent}{corner}{}", line(span, names));
         let children: Vec<&Span> = all
             .iter()
             .copied()
@@ -64,16 +67,19 @@ fn branches(text: &mut String, all: &[&Span], level: &[&Span], indent: &str) {
             .collect();
         let below = format!("{indent}{}", if last { "   " } else { "│  " });
         if below.chars().count() < MAX_DEPTH * 3 {
-            branches(text, all, &children, &below);
+            branches(text, all, &children, &below, names);
         }
     }
 }
 
 /// `boss client chat tiny  0.31 s  TTFT 12 ms  412→17 tokens  stop`.
-fn line(span: &Span) -> String {
+fn line(span: &Span, names: &Names) -> String {
+    let known = names
+        .iter()
+        .find(|(pid, _)| span.pid() == Some(u64::from(*pid)));
+    let who = known.map_or(span.service(), |(_, name)| name);
     let mut line = format!(
-        "{} {} {}  {}",
-        span.service(),
+        "{who} {} {}  {}",
         span.kind,
         span.name,
         shown(span.duration())
@@ -122,11 +128,10 @@ mod tests {
 
     fn span(id: &str, parent: &str, at: u64, more: &str) -> Span {
         let line = format!(
-            r#"{{"trace_id":"t","span_id":"{id}","parent_span_id":"{parent}","kind":"client",
-            "name":"chat tiny","start_time":{},"end_time":{},"status":"unset",
-            "resource":{{"service.name":"boss"}},"attributes":{{{more}}}}}"#,
-            at * 1_000_000_000,
-            at * 1_000_000_000 + 250_000_000
+            r#"{{"trace_id":"t","span_id":"{id}","parent_span_id":{parent},"kind":"client",
+            "name":"chat tiny","start_time":"1970-01-01T00:00:{at:02}Z",
+            "end_time":"1970-01-01T00:00:{at:02}.25Z","status":{{"code":"UNSET"}},
+            "resource":{{"service.name":"uvicorn","process.pid":7}},"attributes":{{{more}}}}}"#
         );
         Span::parse(&line).expect("parses")
     }
@@ -142,11 +147,11 @@ mod tests {
     #[test]
     fn children_stand_under_their_parents_and_strangers_are_left_out() {
         let spans = [
-            span("child", "root", 11, ""),
-            span("root", "not-seen", 10, ""),
-            span("stranger", "", 40, ""),
+            span("child", "\"root\"", 11, ""),
+            span("root", "\"not-seen\"", 10, ""),
+            span("stranger", "null", 40, ""),
         ];
-        let text = conversation(1, &done(9, 20), &spans);
+        let text = conversation(1, &done(9, 20), &spans, &[(7, "boss")]);
         assert!(
             text.contains("  └─ boss client chat tiny  250 ms\n     └─ boss"),
             "{text}"
@@ -158,7 +163,7 @@ mod tests {
     fn each_generation_counts_once() {
         let usage = r#""gen_ai.usage.input_tokens":9,"gen_ai.usage.output_tokens":2"#;
         let counted = format!(r#"{usage},"telemetry.kaos.counts":true"#);
-        let spans = [span("a", "", 1, usage), span("b", "a", 1, &counted)];
+        let spans = [span("a", "null", 1, usage), span("b", "\"a\"", 1, &counted)];
         assert_eq!(
             total(&spans),
             Tokens {
@@ -171,11 +176,11 @@ mod tests {
     #[test]
     fn a_cycle_ends() {
         let spans = [
-            span("a", "b", 1, ""),
-            span("b", "a", 1, ""),
-            span("r", "", 1, ""),
+            span("a", "\"b\"", 1, ""),
+            span("b", "\"a\"", 1, ""),
+            span("r", "null", 1, ""),
         ];
-        let text = conversation(1, &done(0, 5), &spans);
+        let text = conversation(1, &done(0, 5), &spans, &[]);
         assert!(text.lines().count() < 10, "{text}");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::Result;
 
@@ -71,7 +70,6 @@ impl Peer for Agent {
                 port,
                 path: "/ready",
             },
-            deadline: Duration::from_mins(2),
         }))
     }
 }

@@ -7,11 +7,12 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
+use crate::paths;
+
 /// Stands in a folder whose installation came to its end.
 const COMPLETE: &str = ".complete";
 
-/// Where installed peers live: `$KAOS_CACHE`, else `$XDG_CACHE_HOME/kaos-telemetry`, else
-/// `~/.cache/kaos-telemetry`.
+/// Where installed peers live: in `peers` of [`paths::cache_dir`].
 pub(crate) struct Cache {
     root: PathBuf,
 }
@@ -29,16 +30,7 @@ pub(crate) struct Recipe<'a> {
 impl Cache {
     /// Finds the cache's root by the environment; makes no folder yet.
     pub(crate) fn from_env() -> Result<Self> {
-        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let root = if let Some(root) = set("KAOS_CACHE") {
-            PathBuf::from(root)
-        } else if let Some(root) = set("XDG_CACHE_HOME") {
-            PathBuf::from(root).join("kaos-telemetry")
-        } else {
-            let home = set("HOME").context("none of KAOS_CACHE, XDG_CACHE_HOME, HOME is set")?;
-            PathBuf::from(home).join(".cache/kaos-telemetry")
-        };
-        Ok(Self::at(std::path::absolute(root)?))
+        Ok(Self::at(std::path::absolute(paths::cache_dir()?)?))
     }
 
     /// A cache at a given root.

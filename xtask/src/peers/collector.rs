@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
@@ -72,7 +71,6 @@ impl Peer for Collector {
                 port: port + 2,
                 path: "/",
             },
-            deadline: Duration::from_mins(1),
         }))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::Result;
 
@@ -57,7 +56,6 @@ impl Peer for LiteLlm {
                 port,
                 path: "/health/liveliness",
             },
-            deadline: Duration::from_mins(3),
         }))
     }
 }

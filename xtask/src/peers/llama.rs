@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
@@ -84,11 +83,7 @@ impl Peer for Llama {
         } else {
             Ready::Http { port, path }
         };
-        Ok(Some(Service {
-            command,
-            ready,
-            deadline: Duration::from_mins(1),
-        }))
+        Ok(Some(Service { command, ready }))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::Result;
 
@@ -47,29 +46,24 @@ impl Peer for McpServer {
         let recipe = Recipe {
             name: self.name,
             what: self.about,
-            inputs: &[self.lock, SERVER],
+            inputs: &[self.lock],
         };
-        let venv = python::venv(cache, &recipe, self.lock)?;
-        let script = venv.join("weather.py");
-        if !script.exists() {
-            std::fs::write(&script, SERVER)?;
-        }
-        Ok(venv)
+        python::venv(cache, &recipe, self.lock)
     }
 
     fn service(&self, cache: &Cache, serving: &Serving) -> Result<Option<Service>> {
         let port = serving.port;
-        let venv = self.install(cache)?;
-        let mut command = Command::new(venv.join("bin/python"));
+        let script = serving.dir.join("weather.py");
+        std::fs::write(&script, SERVER)?;
+        let mut command = Command::new(self.install(cache)?.join("bin/python"));
         command
             .env("FASTMCP_CHECK_FOR_UPDATES", "off")
-            .arg(venv.join("weather.py"))
+            .arg(script)
             .arg(port.to_string());
         Ok(Some(Service {
             command,
             // Any answer will do: MCP itself takes no plain GET.
             ready: Ready::Http { port, path: "/" },
-            deadline: Duration::from_mins(1),
         }))
     }
 }

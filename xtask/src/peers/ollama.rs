@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
@@ -74,7 +73,6 @@ fn serve(folder: &std::path::Path, port: u16) -> Service {
             port,
             path: "/api/version",
         },
-        deadline: Duration::from_mins(1),
     }
 }
 
@@ -88,13 +86,7 @@ fn create_model(cache: &Cache, folder: &std::path::Path) -> Result<()> {
     let port = http::free_port()?;
     let service = serve(folder, port);
     let log = folder.join("create.log");
-    let server = Running::start(
-        "ollama",
-        service.command,
-        &service.ready,
-        service.deadline,
-        &log,
-    )?;
+    let server = Running::start("ollama", service.command, &service.ready, &log)?;
     quiet(
         Command::new(folder.join("bin/ollama"))
             .env("HOME", folder.join("home"))

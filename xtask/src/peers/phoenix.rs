@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::Result;
 
@@ -49,7 +48,6 @@ impl Peer for Phoenix {
                 port,
                 path: "/healthz",
             },
-            deadline: Duration::from_mins(3),
         }))
     }
 }

@@ -4,13 +4,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::outcome::run;
-use super::{Args, Outcome, Step, fuzz};
+use super::{Args, Outcome, Step, fuzz, system};
 use crate::build::{OBJECT_VARIABLE, kernel};
 use crate::cmd::{cargo, command, limited, succeeds};
 use crate::setup::Route;
 use crate::{build, paths, setup, tidy};
 
-pub(super) const STEPS: [Step; 9] = [
+pub(super) const STEPS: [Step; 11] = [
     Step {
         name: "setup",
         about: "install what is missing",
@@ -64,6 +64,18 @@ pub(super) const STEPS: [Step; 9] = [
         about: "each fuzz target for a moment",
         quick: false,
         run: fuzz::run,
+    },
+    Step {
+        name: "fidelity",
+        about: "every call of many clients, once and exactly",
+        quick: false,
+        run: system::fidelity,
+    },
+    Step {
+        name: "demo",
+        about: "the README's first command",
+        quick: false,
+        run: system::demo,
     },
 ];
 

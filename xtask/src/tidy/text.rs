@@ -13,9 +13,12 @@ pub(super) fn check(file: &File) -> Vec<Complaint> {
     if file.has_extension("lock") {
         return Vec::new();
     }
+    let ours = ["rs", "md", "toml", "yaml"]
+        .iter()
+        .any(|it| file.has_extension(it));
     let mut complaints = Vec::new();
     for (i, line) in file.text.lines().enumerate() {
-        if line.ends_with([' ', '\t']) && !file.has_extension("txt") {
+        if ours && line.ends_with([' ', '\t']) {
             complaints.push(file.complaint(i + 1, "white space at the end of the line"));
         }
         if let Some(folder) = MACHINE_FOLDERS

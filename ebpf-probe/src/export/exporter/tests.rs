@@ -6,7 +6,6 @@ use crate::export::testing::{PROCESS, agent, chat};
 struct Running {
     exporter: Exporter,
     counters: Counters,
-    registry: Arc<Registry>,
 }
 
 /// An exporter of spans to an address; more variables may follow.
@@ -33,13 +32,12 @@ fn start(address: std::net::SocketAddr, grpc: bool, more: &[(&str, &str)]) -> Ru
     let exporter = Exporter::start(Setup {
         config,
         profile: Profile::V1_41,
-        registry: Arc::clone(&registry),
+        registry,
         counters: counters.clone(),
     });
     Running {
         exporter: exporter.unwrap(),
         counters,
-        registry,
     }
 }
 
@@ -56,9 +54,13 @@ impl Running {
 
     /// Waits until a condition of the counters holds.
     async fn until(&self, condition: impl Fn(&Self) -> bool) {
-        while !condition(self) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let holds = async {
+            while !condition(self) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let patience = Duration::from_secs(30);
+        tokio::time::timeout(patience, holds).await.unwrap();
     }
 }
 
@@ -69,6 +71,66 @@ async fn spans(collector: &mut Collector, count: usize) -> Vec<String> {
         names.extend(collector.next().await.names());
     }
     names
+}
+
+/// A certificate for `localhost`, in a directory of its own.
+struct Certificate {
+    directory: std::path::PathBuf,
+    certified: rcgen::CertifiedKey<rcgen::KeyPair>,
+}
+
+impl Certificate {
+    fn new(test: &str) -> Self {
+        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let name = format!("kaos-probe-{test}-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("cert.pem"), certified.cert.pem()).unwrap();
+        let key = certified.signing_key.serialize_pem();
+        std::fs::write(directory.join("key.pem"), key).unwrap();
+        Self {
+            directory,
+            certified,
+        }
+    }
+
+    fn path(&self, file: &str) -> String {
+        self.directory.join(file).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Certificate {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+#[tokio::test]
+async fn certificates_are_checked_and_shown() {
+    let certificate = Certificate::new("tls");
+    let stranger = Certificate::new("stranger");
+    for grpc in [true, false] {
+        let mut collector = Collector::start_tls(grpc, &certificate.certified).await;
+        let endpoint = format!("https://localhost:{}", collector.address.port());
+        let (own, key) = (certificate.path("cert.pem"), certificate.path("key.pem"));
+        let other = stranger.path("cert.pem");
+        let secure = |root| {
+            [
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+                ("OTEL_EXPORTER_OTLP_CERTIFICATE", root),
+                ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", own.as_str()),
+                ("OTEL_EXPORTER_OTLP_CLIENT_KEY", key.as_str()),
+            ]
+        };
+        let wrong = start(collector.address, grpc, &secure(&other));
+        wrong.record("wrong");
+        wrong
+            .until(|it| it.labelled(&selfmetrics::EXPORTS_FAILED, "traces") > 0)
+            .await;
+        let right = start(collector.address, grpc, &secure(&own));
+        right.record("right");
+        assert_eq!(collector.next().await.names(), ["right"]);
+    }
 }
 
 async fn one_span(grpc: bool, more: &[(&str, &str)]) -> Received {

@@ -1,4 +1,4 @@
-//! Metrics as OpenMetrics text, which Prometheus reads.
+//! Metrics as `OpenMetrics` text, which Prometheus reads.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::series::{Instrument, Label, Series};
 use crate::export::resource::Resource;
 use crate::export::selfmetrics::{Counters, Reading};
 
-/// The content type of what [`text`] returns (OpenMetrics 1.0).
+/// The content type of what [`text`] returns (`OpenMetrics` 1.0).
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// A label's name and value.

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
@@ -18,9 +19,15 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
+use rcgen::{CertifiedKey, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 /// A request as it came.
 #[derive(Debug)]
@@ -80,12 +87,41 @@ impl Collector {
 
     /// Starts one at an address.
     pub(crate) async fn start_at(grpc: bool, address: SocketAddr) -> Self {
+        Self::listen(grpc, address, None).await
+    }
+
+    /// Starts one that speaks TLS only, and wants that very certificate of its clients too.
+    pub(crate) async fn start_tls(grpc: bool, own: &CertifiedKey<KeyPair>) -> Self {
+        let certificate = own.cert.der().clone();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let roots = Arc::new(roots);
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
+        let key = PrivateKeyDer::Pkcs8(own.signing_key.serialize_der().into());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier.unwrap())
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        config.alpn_protocols = vec![if grpc {
+            b"h2".to_vec()
+        } else {
+            b"http/1.1".to_vec()
+        }];
+        let tls = TlsAcceptor::from(Arc::new(config));
+        Self::listen(grpc, ([127, 0, 0, 1], 0).into(), Some(tls)).await
+    }
+
+    async fn listen(grpc: bool, address: SocketAddr, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, received) = mpsc::unbounded_channel();
         let refusals = Refusals::default();
         let mut task = JoinSet::new();
-        task.spawn(accept(listener, grpc, sender, Arc::clone(&refusals)));
+        task.spawn(accept(listener, tls, grpc, sender, Arc::clone(&refusals)));
         Self {
             address,
             received,
@@ -96,12 +132,20 @@ impl Collector {
 
     /// The next request.
     pub(crate) async fn next(&mut self) -> Received {
-        self.received.recv().await.unwrap()
+        let patience = Duration::from_secs(30);
+        let received = tokio::time::timeout(patience, self.received.recv());
+        received.await.unwrap().unwrap()
     }
 }
 
+/// A plain or a TLS stream.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 async fn accept(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     grpc: bool,
     sender: mpsc::UnboundedSender<Received>,
     refusals: Refusals,
@@ -122,8 +166,16 @@ async fn accept(
                 Arc::clone(&refusals),
             )
         });
-        let io = TokioIo::new(stream);
+        let tls = tls.clone();
         connections.spawn(async move {
+            let stream: Box<dyn Stream> = match tls {
+                None => Box::new(stream),
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => Box::new(stream),
+                    Err(_refused) => return,
+                },
+            };
+            let io = TokioIo::new(stream);
             if grpc {
                 let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
                 let _ended = server.serve_connection(io, service).await;

@@ -87,18 +87,15 @@ fn refusal(status: &Status) -> SendError {
     }
     let reason = Reason::Grpc(status.code().into());
     match status.code() {
+        // ResourceExhausted is to be tried again only where the server hints when (OTLP), but
+        // collectors behind a memory limiter answer so without a hint, and the queue is bounded.
         Code::Cancelled
         | Code::DeadlineExceeded
         | Code::Aborted
         | Code::OutOfRange
         | Code::Unavailable
-        | Code::DataLoss => SendError::Retry {
-            reason,
-            after: pushback(status),
-        },
-        // Without a hint the specification asks not to retry, but collectors behind a memory
-        // limiter answer so, and the queue is bounded: we wait as after any other refusal.
-        Code::ResourceExhausted => SendError::Retry {
+        | Code::DataLoss
+        | Code::ResourceExhausted => SendError::Retry {
             reason,
             after: pushback(status),
         },

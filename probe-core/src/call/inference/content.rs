@@ -239,7 +239,7 @@ impl Output {
     }
 
     /// What is under way belongs to the choice.
-    pub(super) fn commit(&mut self, choice: usize, tools: &Tools) {
+    pub(super) fn commit(&mut self, choice: usize) {
         let piece = std::mem::take(&mut self.under_way);
         if piece.text.is_empty() && piece.reasoning.is_empty() {
             return;
@@ -249,7 +249,6 @@ impl Output {
         }
         self.choices[choice].text.push_str(&piece.text);
         self.choices[choice].reasoning.push_str(&piece.reasoning);
-        self.truncated |= tools.kept() > self.cap;
     }
 
     /// `gen_ai.output.messages`.

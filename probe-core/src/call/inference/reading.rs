@@ -91,7 +91,9 @@ impl InferenceReading {
         }
         self.over = true;
         self.request_end();
-        self.response_body = None;
+        if let Some(body) = self.response_body.take() {
+            self.response.limited |= body.limited();
+        }
         let outcome = Outcome {
             status: self.status,
             ended,
@@ -132,7 +134,7 @@ impl InferenceReading {
             output_messages: output.render(reasons, &self.response.tools),
             tool_arguments: None,
             tool_result: None,
-            truncated: input.truncated || output.truncated,
+            truncated: input.truncated || output.truncated || self.response.tools.truncated,
         }))
     }
 }
@@ -153,6 +155,7 @@ impl Reading for InferenceReading {
     fn request_end(&mut self) {
         if let Some(mut body) = self.request_body.take() {
             body.finish(&self.rules.request, &mut self.request);
+            self.request.limited |= body.limited();
             self.decide();
         }
         if self.verdict == Verdict::Open {

@@ -77,7 +77,7 @@ impl Response {
             choices: Vec::new(),
             status: None,
             incomplete: None,
-            tools: Tools::default(),
+            tools: Tools::new(content_cap),
             failure: Failure::default(),
             terminal: false,
             limited: false,
@@ -124,7 +124,7 @@ impl Response {
             self.choices[index] = finish;
         }
         if let Some(content) = &mut self.content {
-            content.commit(index, &self.tools);
+            content.commit(index);
         }
     }
 
@@ -209,7 +209,7 @@ impl Response {
         if under_way.finish.is_some() {
             self.finish_choice(0, under_way.finish);
         } else if let Some(content) = &mut self.content {
-            content.commit(0, &self.tools);
+            content.commit(0);
         }
         if under_way.kind == Kind::Error {
             self.failure.note();

@@ -12,6 +12,10 @@ const MAX_TOOLS: usize = 128;
 pub(super) struct Tools {
     calls: Vec<Seen>,
     open: Option<Box<Open>>,
+    /// How many bytes of arguments are kept.
+    cap: usize,
+    /// Arguments were cut off at the cap.
+    pub(super) truncated: bool,
     /// There were more than are kept.
     pub(super) limited: bool,
 }
@@ -37,6 +41,14 @@ struct Open {
 }
 
 impl Tools {
+    /// No tool calls yet; of their arguments up to `cap` bytes will be kept.
+    pub(super) fn new(cap: usize) -> Self {
+        Self {
+            cap,
+            ..Self::default()
+        }
+    }
+
     /// A value inside a tool call. Gives true when it brings output.
     pub(super) fn value(&mut self, field: Field, value: &Value<'_>, choice: u32) -> bool {
         let text = || {
@@ -83,34 +95,37 @@ impl Tools {
             return false;
         };
         let open = *open;
-        let known = self.calls.iter_mut().find(|seen| {
+        let known = self.calls.iter().position(|seen| {
             let same_id = open.id.is_some() && seen.call.id == open.id;
             let same_index = open.index.is_some() && seen.index == open.index;
             same_id || (same_index && seen.choice == choice)
         });
-        let arguments = open.arguments.unwrap_or_default();
-        if let Some(seen) = known {
-            seen.call.id = seen.call.id.take().or(open.id);
-            if open.whole || seen.arguments.is_empty() {
-                seen.arguments = arguments;
-            } else {
-                seen.arguments.push_str(&arguments);
+        let at = match (known, open.name) {
+            (Some(at), _) => at,
+            (None, None) => return false,
+            (None, Some(_)) if self.calls.len() == MAX_TOOLS => {
+                self.limited = true;
+                return true;
             }
-            return true;
-        }
-        let Some(name) = open.name else {
-            return false;
+            (None, Some(name)) => {
+                self.calls.push(Seen {
+                    choice,
+                    index: open.index,
+                    call: ToolCall { id: None, name },
+                    arguments: String::new(),
+                });
+                self.calls.len() - 1
+            }
         };
-        if self.calls.len() == MAX_TOOLS {
-            self.limited = true;
-            return true;
+        let seen = &mut self.calls[at];
+        seen.call.id = seen.call.id.take().or(open.id);
+        if open.whole {
+            seen.arguments.clear();
         }
-        self.calls.push(Seen {
-            choice,
-            index: open.index,
-            call: ToolCall { id: open.id, name },
-            arguments,
-        });
+        let arguments = open.arguments.unwrap_or_default();
+        let room = self.cap.saturating_sub(self.kept());
+        let taken = append(&mut self.calls[at].arguments, &arguments, room);
+        self.truncated |= taken < arguments.len();
         true
     }
 

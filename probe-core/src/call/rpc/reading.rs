@@ -111,6 +111,7 @@ impl Reading for RpcReading {
         if let Some(mut body) = self.request_body.take() {
             let messages = &mut *self.messages;
             body.finish(&messages.protocol.schema, messages);
+            messages.limited |= body.limited();
             // Of a message that is cut short, what it is may yet be known.
             messages.close();
             self.decide();

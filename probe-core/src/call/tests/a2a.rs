@@ -1,3 +1,5 @@
+//! Agent to agent: JSON-RPC, REST and cards.
+
 use super::{Script, sse};
 use crate::call::{CallKind, ErrorSource};
 

@@ -1,3 +1,5 @@
+//! Anthropic messages.
+
 use super::Script;
 use crate::call::{Format, Usage};
 

@@ -1,3 +1,5 @@
+//! Opted-in content, in the shapes of the conventions.
+
 use serde_json::{Value as Json, json};
 
 use super::{Script, sse};
@@ -135,4 +137,18 @@ fn content_is_capped_and_stays_json() {
         100
     );
     assert!(parse(content.input_messages.as_ref()).to_string().len() < 300);
+}
+
+#[test]
+fn arguments_without_end_are_capped() {
+    let piece = r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"g","arguments":"0123456789"}}]}}]}"#;
+    let script = Script::post("/v1/chat/completions", r#"{"model":"m","messages":[]}"#)
+        .sse(&sse(&[piece, piece, piece, "[DONE]"]));
+    let content = content(script, 25);
+    let output = parse(content.output_messages.as_ref());
+    assert_eq!(
+        output[0]["parts"][0]["arguments"],
+        json!("0123456789012345678901234")
+    );
+    assert!(content.truncated);
 }

@@ -1,3 +1,5 @@
+//! Errors of every kind, and what is none.
+
 use super::{Script, sse};
 use crate::call::ErrorSource;
 use crate::message::End;

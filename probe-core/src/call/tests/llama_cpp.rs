@@ -1,3 +1,5 @@
+//! llama.cpp's own API.
+
 use super::{Script, sse};
 use crate::call::{Format, Operation};
 

@@ -1,3 +1,5 @@
+//! Model Context Protocol, of all versions.
+
 use super::Script;
 use crate::call::{ErrorSource, Output};
 use crate::ids::Role;

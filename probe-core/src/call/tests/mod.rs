@@ -10,5 +10,6 @@ mod mcp;
 mod ollama;
 mod openai;
 mod script;
+mod wire;
 
 use script::{Script, sse};

@@ -1,3 +1,5 @@
+//! Ollama's own API, and who else answers its paths.
+
 use super::{Script, sse};
 use crate::call::{Format, Operation};
 

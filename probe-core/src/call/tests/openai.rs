@@ -1,3 +1,5 @@
+//! OpenAI's formats, and what is no call.
+
 use super::{Script, sse};
 use crate::call::{Format, Operation, ToolCall, Usage};
 

@@ -72,6 +72,26 @@ fn inside_a_chunk() {
 }
 
 #[test]
+fn to_the_end_of_a_chunk() {
+    let begun = [CHUNKED, "a\r\nab"].concat();
+    for (missing, rest) in [(8, "\r\n0\r\n\r\n"), (9, "\n0\r\n\r\n"), (10, "0\r\n\r\n")] {
+        check(
+            &[
+                c(GET),
+                s(&begun),
+                Do::HoleS(missing),
+                s(rest),
+                c(GET),
+                s(OK),
+            ],
+            &["GET /a [] 200 [ab<8>] Complete", DONE],
+        );
+    }
+    let script = [c(GET), s(&begun), Do::HoleS(10), s("2\r\ncd\r\n0\r\n\r\n")];
+    check(&script, &["GET /a [] 200 [ab<8>cd] Complete"]);
+}
+
+#[test]
 fn over_chunks() {
     let begun = [CHUNKED, "2\r\nab\r\n"].concat();
     let lost = |rest: &[Do]| {
@@ -161,6 +181,12 @@ fn over_a_whole_request() {
         &[DONE, DONE],
     );
     check(&[Do::HoleC(99), s(OK), c(GET), s(OK)], &[DONE]);
+    // Its answer was captured first.
+    let other = "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n";
+    check(
+        &[c(GET), s(OK), s(other), Do::HoleC(99), c(GET), s(OK)],
+        &[DONE, DONE],
+    );
     check(
         &[c(GET), Do::HoleC(99), s(OK), s(OK), c(GET), s(OK)],
         &[DONE, DONE],

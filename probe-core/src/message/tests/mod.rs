@@ -1,5 +1,6 @@
 //! Tests of whole connections: scripts, cut and holed in every way.
 
+mod coded;
 mod driver;
 mod endings;
 mod holes;

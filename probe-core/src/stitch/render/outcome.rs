@@ -44,7 +44,11 @@ impl<'a> Outcome<'a> {
 /// The outcome of a call.
 pub(super) fn of<'a>(view: &View<'a>) -> Outcome<'a> {
     let call = view.call;
-    if let Some(error) = &call.error {
+    // That one side went away has one name, whoever found it.
+    let found = call.error.as_ref();
+    if let Some(error) =
+        found.filter(|e| e.source != ErrorSource::Gone || gone(call.ended).is_none())
+    {
         let kind = if error.kind.is_empty() {
             "_OTHER"
         } else {
@@ -58,12 +62,20 @@ pub(super) fn of<'a>(view: &View<'a>) -> Outcome<'a> {
         }
         return Outcome::Failed(kind);
     }
-    match call.ended {
-        End::ClientGone => Outcome::Failed(CLIENT_GONE),
-        End::ServerGone => Outcome::Failed(SERVER_GONE),
-        End::ProcessGone => Outcome::Failed(PROCESS_GONE),
-        // A hole in the capture is a mark on the span; it says nothing of the call.
-        End::Complete | End::Upgraded | End::Lost => truncation(view),
+    match gone(call.ended) {
+        Some(kind) => Outcome::Failed(kind),
+        None => truncation(view),
+    }
+}
+
+/// `error.type` of an exchange that one side left. A hole in the capture is a mark on the span;
+/// it says nothing of the call.
+const fn gone(ended: End) -> Option<&'static str> {
+    match ended {
+        End::ClientGone => Some(CLIENT_GONE),
+        End::ServerGone => Some(SERVER_GONE),
+        End::ProcessGone => Some(PROCESS_GONE),
+        End::Complete | End::Upgraded | End::Lost => None,
     }
 }
 

@@ -126,7 +126,7 @@ fn a2a_methods_that_ask_for_work_invoke_the_agent() {
 #[test]
 fn an_a2a_call_is_named_by_the_card_of_its_own_path() {
     let mut w = World::new();
-    for (path, name) in [("", "front"), ("/boss", "boss"), ("/bos", "other")] {
+    for (path, name) in [("/boss", "boss"), ("/bos", "other"), ("", "front")] {
         let mut card = card(
             1,
             2,
@@ -143,7 +143,7 @@ fn an_a2a_call_is_named_by_the_card_of_its_own_path() {
         ("/boss/", "boss"),
         ("/boss", "boss"),
         ("/", "front"),
-        ("/x", "front"),
+        ("/bossy", "front"),
     ] {
         w.spans.clear();
         let mut c = call(1, 2, Role::Client, 10, 20, a2a("SendMessage"));
@@ -167,4 +167,99 @@ fn an_agents_cut_answer_is_its_own_affair() {
     }
     w.run(&s);
     assert_eq!(w.server(2).error, None);
+}
+
+#[test]
+fn a_call_waits_until_it_is_known_what_its_server_is() {
+    let mut w = World::new();
+    w.silent = true;
+    w.connect(0, 1, 2);
+    w.start(&chat(0, 1, Role::Client, 10, 40));
+    w.run(&chat(1, 2, Role::Server, 11, 39));
+    w.end(&chat(0, 1, Role::Client, 10, 40));
+    assert!(w.spans.is_empty());
+    w.process(1, "/usr/bin/curl", None);
+    w.agent(2, "boss");
+    w.tick(50 * MS);
+    is_agent(w.server(2), Some("boss"));
+    is_agent(w.client(1), Some("boss"));
+}
+
+#[test]
+fn nobody_waits_for_discovery_longer_than_the_hold() {
+    let mut w = World::new();
+    w.silent = true;
+    w.run(&chat(0, 1, Role::Client, 10, 40));
+    assert!(w.spans.is_empty());
+    w.tick(240 * MS);
+    assert_eq!(w.client(1).name, "chat tiny");
+}
+
+#[test]
+fn a_process_is_known_anew_after_an_exec() {
+    let mut w = World::new();
+    w.agent(2, "boss");
+    w.start(&chat(1, 2, Role::Server, 1, 2));
+    w.stitcher.process_gone(process(2), 3 * MS);
+    w.agent(2, "worker");
+    for conn in [1, 3] {
+        w.spans.clear();
+        w.run(&chat(conn, 2, Role::Server, 11, 39));
+        is_agent(w.server(2), Some("worker"));
+    }
+}
+
+#[test]
+fn a_later_card_without_a_name_takes_none_away() {
+    let mut w = World::new();
+    w.run(&card(1, 2, Role::Server, "/.well-known/agent.json", 200));
+    let mut nameless = card(1, 2, Role::Server, "/.well-known/agent.json", 200);
+    nameless.kind = CallKind::AgentCard { name: None };
+    w.run(&nameless);
+    w.run(&chat(1, 2, Role::Server, 11, 39));
+    is_agent(w.server(2), Some("boss"));
+}
+
+#[test]
+fn cards_are_bounded() {
+    let mut w = World::new();
+    for n in 0..100 {
+        let path = format!("/{n}/.well-known/agent.json");
+        w.run(&card(1, 2, Role::Server, &path, 200));
+    }
+    assert_eq!(w.stitcher.counters().cards_refused, 36);
+}
+
+#[test]
+fn hosts_are_the_same_in_any_case() {
+    let mut w = World::new();
+    let mut fetched = card(1, 2, Role::Client, "/.well-known/agent.json", 200);
+    fetched.http.host = Some("Boss.Local".to_owned());
+    w.run(&fetched);
+    let mut c = chat(3, 2, Role::Client, 11, 39);
+    c.http.host = Some("boss.local".to_owned());
+    w.run(&c);
+    is_agent(w.client(2), Some("boss"));
+}
+
+#[test]
+fn kaos_names_say_who_is_called() {
+    for (role, name) in [
+        (Role::Client, "agent.delegation.target"),
+        (Role::Server, "agent.name"),
+    ] {
+        let mut w = World::named(crate::conventions::Conventions {
+            kaos_names: true,
+            ..Default::default()
+        });
+        w.agent(1, "boss");
+        w.agent(2, "worker");
+        w.connect(0, 1, 2);
+        let conn = u64::from(role == Role::Server);
+        let tgid = if role == Role::Server { 2 } else { 1 };
+        w.run(&call(conn, tgid, role, 10, 20, a2a("SendMessage")));
+        w.drain();
+        let span = w.spans.first().expect("a span");
+        assert_eq!(text(span, name), Some("worker"));
+    }
 }

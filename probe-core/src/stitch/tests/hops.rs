@@ -248,3 +248,115 @@ fn a_helpers_caller_that_was_named_keeps_its_span() {
     let lost = attribute(world.client(2), "telemetry.kaos.capture.lost_end");
     assert_eq!(lost, None);
 }
+
+#[test]
+fn a_runner_that_is_known_late_is_no_model_either() {
+    let mut world = World::new();
+    world.silent = true;
+    world.connect(0, 1, 2);
+    world.connect(2, 2, 3);
+    let [a, b, mut c, mut d] = chain();
+    c.http.path = "/completion".to_owned();
+    d.http.path = "/completion".to_owned();
+    for call in [&a, &b, &c, &d] {
+        world.start(call);
+    }
+    for call in [&d, &c, &b, &a] {
+        world.end(call);
+    }
+    assert!(world.spans.is_empty());
+    world.process(1, "/usr/bin/curl", None);
+    world.process(2, "/usr/bin/ollama", None);
+    world.process(3, "/usr/bin/ollama", Some(2));
+    world.tick(60 * MS);
+    assert_eq!(world.spans.len(), 2);
+    assert_eq!(counting(&world), [(2, crate::span::SpanKind::Server)]);
+    assert_eq!(world.server(2).summary.hop, Some("origin"));
+}
+
+#[test]
+fn one_end_of_a_runners_call_is_enough() {
+    // The other end was not seen.
+    for (conn, tgid, role) in [(2, 2, Role::Client), (3, 3, Role::Server)] {
+        let mut world = World::new();
+        world.process(2, "/usr/bin/ollama", None);
+        world.process(3, "/usr/bin/ollama", Some(2));
+        let end = usize::from(role == Role::Server);
+        world.open(&pair(2, 2, 3)[end]);
+        let mut call = chat(conn, tgid, role, 20, 40);
+        call.http.path = "/completion".to_owned();
+        world.run(&call);
+        world.drain();
+        assert!(world.spans.is_empty());
+    }
+}
+
+#[test]
+fn a_server_that_lost_its_usage_counts_when_the_client_has_left() {
+    let mut world = World::new();
+    world.connect(0, 1, 2);
+    let client = chat(0, 1, Role::Client, 10, 50);
+    let mut server = chat(1, 2, Role::Server, 11, 490);
+    server.capture.missed_bytes = 1;
+    if let CallKind::Inference(i) = &mut server.kind {
+        i.usage = crate::call::Usage::default();
+    }
+    world.start(&client);
+    world.start(&server);
+    world.end(&client);
+    world.tick(300 * MS);
+    world.end(&server);
+    assert_eq!(counting(&world), [(2, crate::span::SpanKind::Server)]);
+}
+
+#[test]
+fn a_damaged_capture_with_usage_counts_where_it_is() {
+    let mut world = World::new();
+    world.connect(0, 1, 2);
+    let client = chat(0, 1, Role::Client, 10, 50);
+    let mut server = chat(1, 2, Role::Server, 11, 49);
+    server.capture.missed_bytes = 1;
+    world.start(&client);
+    world.run(&server);
+    world.end(&client);
+    assert_eq!(counting(&world), [(2, crate::span::SpanKind::Server)]);
+}
+
+#[test]
+fn a_helpers_parent_is_known_by_its_number() {
+    // Discovery did not know yet when the parent began.
+    let mut world = World::new();
+    world.process(2, "/usr/bin/ollama", None);
+    world.facts(
+        3,
+        crate::stitch::facts::ProcessFacts {
+            executable: "/usr/bin/ollama".to_owned(),
+            parent: Some(crate::ids::ProcessId { tgid: 2, start: 0 }),
+            ..Default::default()
+        },
+    );
+    world.connect(2, 2, 3);
+    let mut call = chat(3, 3, Role::Server, 20, 40);
+    call.http.path = "/completion".to_owned();
+    world.run(&call);
+    world.drain();
+    assert!(world.spans.is_empty());
+}
+
+#[test]
+fn at_the_end_inner_calls_leave_first() {
+    // All of it is held back for what discovery will not say any more.
+    let mut world = World::new();
+    world.silent = true;
+    world.connect(0, 1, 2);
+    world.connect(2, 2, 3);
+    for call in chain() {
+        world.start(&call);
+        world.end(&call);
+    }
+    assert!(world.spans.is_empty());
+    world.drain();
+    assert_eq!(counting(&world), [(3, crate::span::SpanKind::Server)]);
+    assert_eq!(world.server(2).summary.hop, Some("proxy"));
+    check(&world.spans, &[]);
+}

@@ -1,7 +1,7 @@
 //! Parents by the two ends of a connection, and by the wire.
 
 use super::world::*;
-use crate::ids::{ConnId, Role, Transport};
+use crate::ids::{ConnId, Role};
 use crate::message::End;
 
 #[test]
@@ -57,6 +57,19 @@ fn a_server_without_a_known_client_waits_no_longer_than_the_hold() {
     w.tick(220 * MS);
     assert_eq!(w.server(2).parent, None);
     assert!(w.server(2).summary.counts);
+}
+
+#[test]
+fn a_server_waits_for_a_client_in_another_container_of_this_host() {
+    let mut w = World::new();
+    w.open(&info(1, 2, "10.0.0.2:8000", "10.0.0.9:4000", 5));
+    w.open(&info(7, 3, "10.0.0.9:5000", "10.0.0.7:80", 6));
+    w.run(&chat(1, 2, Role::Server, 10, 20));
+    assert!(w.spans.is_empty());
+    w.open(&info(0, 3, "10.0.0.9:4000", "10.0.0.2:8000", 6));
+    w.start(&chat(0, 3, Role::Client, 9, 21));
+    w.end(&chat(0, 3, Role::Client, 9, 21));
+    assert_eq!(w.server(2).parent, Some(w.client(3).id));
 }
 
 #[test]
@@ -240,30 +253,6 @@ fn a_client_may_leave_before_the_servers_end() {
 }
 
 #[test]
-fn an_unnamed_client_that_never_ends_leaves_no_span() {
-    let mut w = World::new();
-    w.connect(0, 1, 2);
-    w.start(&chat(0, 1, Role::Client, 10, 40));
-    assert_eq!(w.stitcher.sizes(), (2, 1, 1));
-    w.stitcher.process_gone(process(1), 50 * MS);
-    w.tick(600 * MS);
-    w.drain();
-    assert!(w.spans.is_empty());
-    assert_eq!(w.stitcher.sizes(), (2, 0, 0));
-}
-
-#[test]
-fn what_turns_out_to_be_no_call_leaves_no_span() {
-    let mut w = World::new();
-    w.connect(0, 1, 2);
-    let c = chat(0, 1, Role::Client, 10, 40);
-    w.start(&c);
-    w.stitcher.dismissed(c.key, &mut w.spans);
-    w.drain();
-    assert!(w.spans.is_empty());
-}
-
-#[test]
 fn the_trace_that_a_server_took_stands_when_the_client_learns_of_another() {
     // The server's capture missed the body that held the context.
     let mut w = World::new();
@@ -281,279 +270,24 @@ fn the_trace_that_a_server_took_stands_when_the_client_learns_of_another() {
     check(&w.spans, &[]);
 }
 
-/// Whether a client's and a server's call on these two connections become parent and child.
-fn joins(one: &crate::ids::ConnInfo, other: &crate::ids::ConnInfo) -> bool {
-    let mut w = World::new();
-    w.open(one);
-    w.open(other);
-    w.start(&chat(one.id.0, 1, Role::Client, 10, 40));
-    w.run(&chat(other.id.0, 2, Role::Server, 11, 39));
-    w.end(&chat(one.id.0, 1, Role::Client, 10, 40));
-    w.drain();
-    check(&w.spans, &[]);
-    w.server(2).parent == Some(w.client(1).id)
-}
-
-#[test]
-fn addresses_join_only_where_they_are_certain() {
-    let c = |local, peer, ns| info(0, 1, local, peer, ns);
-    let s = |local, peer, ns| info(1, 2, local, peer, ns);
-    let cases = [
-        (
-            "loopback",
-            c("127.0.0.1:4", "127.0.0.1:8", 1),
-            s("127.0.0.1:8", "127.0.0.1:4", 1),
-            true,
-        ),
-        (
-            "two namespaces",
-            c("127.0.0.1:4", "127.0.0.1:8", 1),
-            s("127.0.0.1:8", "127.0.0.1:4", 2),
-            false,
-        ),
-        (
-            "unknown namespace",
-            c("127.0.0.1:4", "127.0.0.1:8", 0),
-            s("127.0.0.1:8", "127.0.0.1:4", 0),
-            false,
-        ),
-        (
-            "real addresses",
-            c("10.0.0.1:4", "10.0.0.2:8", 1),
-            s("10.0.0.2:8", "10.0.0.1:4", 2),
-            true,
-        ),
-        (
-            "a service address",
-            c("10.0.0.1:4", "10.96.0.2:80", 1),
-            s("10.0.0.2:8", "10.0.0.1:4", 2),
-            false,
-        ),
-        (
-            "mapped",
-            c("127.0.0.1:4", "127.0.0.1:8", 1),
-            s("[::ffff:127.0.0.1]:8", "[::ffff:127.0.0.1]:4", 1),
-            true,
-        ),
-        (
-            "other port",
-            c("127.0.0.1:4", "127.0.0.1:8", 1),
-            s("127.0.0.1:8", "127.0.0.1:5", 1),
-            false,
-        ),
-        (
-            "link local",
-            c("[fe80::1]:4", "[fe80::2]:8", 1),
-            s("[fe80::2]:8", "[fe80::1]:4", 2),
-            false,
-        ),
-        (
-            "v6",
-            c("[2001:db8::1]:4", "[2001:db8::2]:8", 1),
-            s("[2001:db8::2]:8", "[2001:db8::1]:4", 2),
-            true,
-        ),
-        (
-            "unspecified",
-            c("0.0.0.0:4", "10.0.0.2:8", 1),
-            s("10.0.0.2:8", "0.0.0.0:4", 1),
-            false,
-        ),
-    ];
-    for (name, one, other, expected) in cases {
-        assert_eq!(joins(&one, &other), expected, "{name}");
-        assert_eq!(
-            joins_in_other_order(&one, &other),
-            expected,
-            "{name}, server first"
-        );
-    }
-}
-
-fn joins_in_other_order(one: &crate::ids::ConnInfo, other: &crate::ids::ConnInfo) -> bool {
-    let mut w = World::new();
-    w.open(other);
-    w.start(&chat(other.id.0, 2, Role::Server, 11, 39));
-    w.open(one);
-    w.run(&chat(one.id.0, 1, Role::Client, 10, 40));
-    w.end(&chat(other.id.0, 2, Role::Server, 11, 39));
-    w.drain();
-    check(&w.spans, &[]);
-    w.server(2).parent == Some(w.client(1).id)
-}
-
-#[test]
-fn tls_ends_join_only_when_both_sockets_are_known() {
-    let tls = |mut i: crate::ids::ConnInfo| {
-        i.transport = Transport::Tls;
-        i
-    };
-    let [c, s] = pair(0, 1, 2).map(tls);
-    assert!(joins(&c, &s));
-    let unknown = crate::ids::ConnInfo {
-        endpoints: None,
-        ..s.clone()
-    };
-    assert!(!joins(&c, &unknown));
-    // The ciphertext's own socket has the same addresses and is no end of the plaintext.
-    let plain = pair(0, 1, 2)[1].clone();
-    assert!(!joins(&c, &plain));
-}
-
-#[test]
-fn addresses_that_come_later_join() {
-    let mut w = World::new();
-    let [mut c, mut s] = pair(0, 1, 2);
-    (c.transport, s.transport) = (Transport::Tls, Transport::Tls);
-    let unbound = crate::ids::ConnInfo {
-        endpoints: None,
-        ..c.clone()
-    };
-    w.open(&s);
-    w.open(&unbound);
-    w.start(&chat(0, 1, Role::Client, 10, 40));
-    w.start(&chat(1, 2, Role::Server, 11, 39));
-    w.stitcher.connection_bound(&c);
-    w.end(&chat(1, 2, Role::Server, 11, 39));
-    w.end(&chat(0, 1, Role::Client, 10, 40));
-    assert_eq!(w.server(2).parent, Some(w.client(1).id));
-}
-
-#[test]
-fn addresses_without_a_port_are_replaced_by_better_ones() {
-    let mut w = World::new();
-    let [c, s] = pair(0, 1, 2);
-    w.open(&info(0, 1, "0.0.0.0:0", "127.0.0.1:1002", 1));
-    w.open(&s);
-    w.stitcher.connection_bound(&c);
-    // What is certain stays.
-    w.stitcher
-        .connection_bound(&info(0, 1, "127.0.0.1:7", "127.0.0.1:8", 1));
-    w.start(&chat(0, 1, Role::Client, 10, 40));
-    w.run(&chat(1, 2, Role::Server, 11, 39));
-    w.end(&chat(0, 1, Role::Client, 10, 40));
-    assert_eq!(w.server(2).parent, Some(w.client(1).id));
-    w.stitcher.connection_closed(ConnId(0), 50 * MS);
-    w.stitcher.connection_closed(ConnId(1), 50 * MS);
-    w.tick(1000 * MS);
-    assert_eq!(w.stitcher.sizes(), (0, 0, 0));
-}
-
-#[test]
-fn the_next_tick_is_when_something_must_leave() {
-    let mut w = World::new();
-    assert_eq!(w.stitcher.next_tick(), None);
-    let [c, s] = pair(0, 1, 2);
-    w.open(&s);
-    w.run(&chat(1, 2, Role::Server, 11, 39));
-    assert_eq!(w.stitcher.next_tick(), Some(239 * MS));
-    w.open(&c);
-    w.start(&chat(0, 1, Role::Client, 10, 40));
-    assert_eq!(
-        w.stitcher.next_tick(),
-        Some(0),
-        "the client is known: at once"
-    );
-    w.tick(40 * MS);
-    assert_eq!(w.spans.len(), 1);
-}
-
-#[test]
-fn a_reused_port_pair_is_a_new_connection() {
-    let mut w = World::new();
-    w.connect(0, 1, 2);
-    w.start(&chat(0, 1, Role::Client, 10, 40));
-    w.run(&chat(1, 2, Role::Server, 11, 39));
-    w.end(&chat(0, 1, Role::Client, 10, 40));
-    let first = w.client(1).id;
-    w.stitcher.connection_closed(ConnId(0), 41 * MS);
-    w.stitcher.connection_closed(ConnId(1), 41 * MS);
-    w.spans.clear();
-    // The same addresses again, right after.
-    let [mut c, mut s] = pair(0, 1, 2);
-    (c.id, s.id) = (ConnId(10), ConnId(11));
-    w.open(&c);
-    w.open(&s);
-    w.start(&chat(10, 1, Role::Client, 50, 60));
-    w.run(&chat(11, 2, Role::Server, 51, 59));
-    w.end(&chat(10, 1, Role::Client, 50, 60));
-    assert_ne!(w.client(1).id, first);
-    assert_eq!(w.server(2).parent, Some(w.client(1).id));
-}
-
-#[test]
-fn a_reused_port_pair_whose_close_was_missed_joins_nothing() {
-    let mut w = World::new();
-    w.connect(0, 1, 2);
-    let mut c = pair(0, 1, 2)[0].clone();
-    c.id = ConnId(10);
-    w.open(&c);
-    w.start(&chat(10, 1, Role::Client, 50, 60));
-    w.run(&chat(1, 2, Role::Server, 51, 59));
-    w.end(&chat(10, 1, Role::Client, 50, 60));
-    w.drain();
-    assert_eq!(w.server(2).parent, None);
-}
-
-#[test]
-fn a_server_that_is_still_open_is_not_the_end_of_a_newer_client() {
-    let mut w = World::new();
-    w.connect(0, 1, 2);
-    w.stitcher.connection_closed(ConnId(0), 5 * MS);
-    let mut c = pair(0, 1, 2)[0].clone();
-    c.id = ConnId(10);
-    w.open(&c);
-    w.start(&chat(10, 1, Role::Client, 50, 60));
-    w.run(&chat(1, 2, Role::Server, 51, 59));
-    w.end(&chat(10, 1, Role::Client, 50, 60));
-    w.drain();
-    assert_eq!(w.server(2).parent, None);
-}
-
-#[test]
-fn a_server_that_is_still_open_when_its_client_is_forgotten_joins_nothing_newer() {
-    let mut w = World::new();
-    w.connect(0, 1, 2);
-    w.stitcher.connection_closed(ConnId(0), 5 * MS);
-    w.tick(1000 * MS);
-    let mut c = pair(0, 1, 2)[0].clone();
-    c.id = ConnId(10);
-    w.open(&c);
-    w.start(&chat(10, 1, Role::Client, 1050, 1060));
-    w.run(&chat(1, 2, Role::Server, 1051, 1059));
-    w.end(&chat(10, 1, Role::Client, 1050, 1060));
-    w.drain();
-    assert_eq!(w.server(2).parent, None);
-}
-
-#[test]
-fn two_networks_with_the_same_addresses_join_nothing() {
-    let mut w = World::new();
-    w.open(&info(0, 1, "10.0.0.1:4", "10.0.0.2:8", 1));
-    w.open(&info(2, 3, "10.0.0.1:4", "10.0.0.2:8", 7));
-    w.open(&info(1, 2, "10.0.0.2:8", "10.0.0.1:4", 2));
-    w.start(&chat(2, 3, Role::Client, 10, 40));
-    w.run(&chat(1, 2, Role::Server, 11, 39));
-    w.end(&chat(2, 3, Role::Client, 10, 40));
-    w.drain();
-    assert_eq!(w.server(2).parent, None);
-}
-
 #[test]
 fn two_requests_of_the_same_role_are_not_one() {
-    let mut w = World::new();
-    w.connect(0, 1, 2);
-    let (mut one, mut other) = (
-        call(0, 1, Role::Client, 15, 25, mcp("tools/list", None)),
-        call(1, 2, Role::Client, 16, 24, mcp("roots/list", None)),
-    );
-    (one.key.part, other.key.part) = (1, 1);
-    w.start(&one);
-    w.start(&other);
-    w.end(&other);
-    w.end(&one);
-    w.drain();
-    assert_eq!((w.client(1).parent, w.client(2).parent), (None, None));
+    for role in [Role::Client, Role::Server] {
+        let mut w = World::new();
+        w.connect(0, 1, 2);
+        let (mut one, mut other) = (
+            call(0, 1, role, 15, 25, mcp("tools/list", None)),
+            call(1, 2, role, 16, 24, mcp("tools/list", None)),
+        );
+        (one.key.part, other.key.part) = (1, 1);
+        w.start(&one);
+        w.start(&other);
+        w.end(&other);
+        w.end(&one);
+        w.drain();
+        assert_eq!(w.spans.len(), 2);
+        assert!(w.spans.iter().all(|s| s.parent.is_none()));
+    }
 }
 
 #[test]
@@ -577,36 +311,6 @@ fn one_candidate_for_two_is_no_match() {
     w.drain();
     assert_eq!(w.spans.len(), 3);
     assert!(w.spans.iter().all(|s| s.parent.is_none()));
-}
-
-#[test]
-fn what_was_no_call_is_forgotten_while_its_connection_lives() {
-    let mut w = World::new();
-    w.connect(0, 1, 2);
-    for n in 0..50 {
-        let mut c = chat(0, 1, Role::Client, n * 10, n * 10 + 5);
-        c.key.exchange = n * 2;
-        w.start(&c);
-        c.key.exchange += 1;
-        w.run(&c);
-    }
-    w.tick(10_000 * MS);
-    let (connections, calls, _) = w.stitcher.sizes();
-    assert_eq!((connections, calls, w.spans.len()), (2, 0, 50));
-}
-
-#[test]
-fn one_connection_cannot_fill_the_map() {
-    let mut w = World::new();
-    w.connect(0, 1, 2);
-    for n in 0..2000 {
-        let mut c = chat(0, 1, Role::Client, 1, 2);
-        c.key.exchange = n;
-        w.start(&c);
-    }
-    let (_, calls, _) = w.stitcher.sizes();
-    assert_eq!(calls, 1024);
-    assert_eq!(w.stitcher.counters().calls_refused, 976);
 }
 
 /// Two exchanges, one after the other; the server was joined late and counts from the second.
@@ -729,59 +433,4 @@ fn a_message_from_the_server_joins_with_the_roles_swapped() {
     w.run(&answers);
     w.end(&asks);
     assert_eq!(w.server(1).parent, Some(w.client(2).id));
-}
-
-#[test]
-fn nothing_is_kept_when_all_is_over() {
-    let mut w = World::new();
-    for n in 0..200 {
-        w.connect(n * 2, 1, 2);
-        w.start(&chat(n * 2, 1, Role::Client, n, n + 2));
-        w.run(&chat(n * 2 + 1, 2, Role::Server, n, n + 1));
-        w.end(&chat(n * 2, 1, Role::Client, n, n + 2));
-        w.stitcher.connection_closed(ConnId(n * 2), (n + 2) * MS);
-        w.stitcher
-            .connection_closed(ConnId(n * 2 + 1), (n + 2) * MS);
-    }
-    w.tick(10_000 * MS);
-    assert_eq!(w.spans.len(), 400);
-    assert_eq!(w.stitcher.sizes(), (0, 0, 0));
-    assert!(w.stitcher.timers.due(u64::MAX).is_none());
-}
-
-#[test]
-fn maps_are_bounded_and_say_what_they_threw_away() {
-    let mut w = World::with(crate::stitch::Config {
-        max_connections: 4,
-        max_calls: 3,
-        max_processes: 2,
-        ..crate::stitch::Config::default()
-    });
-    for n in 0..10 {
-        w.open(&info(
-            n,
-            1,
-            &format!("10.0.0.1:{}", 50 + n),
-            "10.0.0.2:80",
-            1,
-        ));
-        w.start(&chat(n, 1, Role::Client, n, n + 1));
-        w.stitcher.process_seen(
-            process(u32::try_from(n).expect("small") + 1),
-            crate::stitch::facts::ProcessFacts::default(),
-        );
-    }
-    w.tick(MS);
-    let (connections, calls, processes) = w.stitcher.sizes();
-    assert!(connections <= 4 && calls <= 3 && processes <= 2);
-    let counters = w.stitcher.counters();
-    assert_eq!(counters.connections_evicted, 6);
-    assert!(counters.calls_refused > 0 && counters.processes_refused == 8);
-    // A call that found no room is a span all the same.
-    w.spans.clear();
-    for n in 6..10 {
-        w.start(&chat(n, 1, Role::Client, n, n + 1));
-    }
-    w.end(&chat(99, 1, Role::Client, 1, 2));
-    assert_eq!(w.spans.len(), 1);
 }

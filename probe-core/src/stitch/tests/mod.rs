@@ -1,8 +1,10 @@
 //! The stitcher's tests: scripts of events, and what must come out.
 
+mod addresses;
 mod agents;
 mod hops;
 mod joins;
+mod limits;
 mod orders;
 mod rendering;
 mod world;

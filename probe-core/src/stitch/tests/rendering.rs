@@ -449,3 +449,69 @@ fn every_name_that_is_written_is_in_the_table() {
     }
     assert_eq!(text(w.client(1), "gen_ai.request.model"), Some("tiny"));
 }
+
+#[test]
+fn truncation_is_an_error_by_choice() {
+    let call = model(|i| i.finish_reasons = vec!["max_tokens".to_owned()]);
+    let mut w = World::with(crate::stitch::Config {
+        truncation_is_error: false,
+        ..crate::stitch::Config::default()
+    });
+    w.run(&call);
+    assert_eq!(w.client(1).error, None);
+    assert!(span(&call).error.is_some());
+}
+
+#[test]
+fn choices_and_tiers_are_written_where_they_say_something() {
+    let call = model(|i| {
+        i.params.choice_count = Some(3);
+        i.params.service_tier = Some("flex".to_owned());
+        i.response_service_tier = Some("default".to_owned());
+    });
+    let span = span(&call);
+    assert_eq!(
+        attribute(&span, "gen_ai.request.choice.count"),
+        Some(&Value::Int(3))
+    );
+    assert_eq!(text(&span, "openai.request.service_tier"), Some("flex"));
+    assert_eq!(text(&span, "openai.response.service_tier"), Some("default"));
+}
+
+#[test]
+fn an_address_in_brackets_is_one_without() {
+    let mut call = model(|_| {});
+    call.http.host = Some("[::1]".to_owned());
+    let span = span(&call);
+    assert_eq!(text(&span, "server.address"), Some("::1"));
+    assert_eq!(
+        text(&span, "url.full"),
+        Some("http://[::1]:1000/v1/chat/completions")
+    );
+}
+
+#[test]
+fn a_resource_is_named_without_its_secrets() {
+    let mut call = call(0, 1, Role::Client, 10, 40, mcp("resources/read", None));
+    if let CallKind::Mcp(m) = &mut call.kind {
+        m.resource_uri = Some("https://u:p@h/x?key=1".to_owned());
+    }
+    let span = span(&call);
+    assert_eq!(span.name, "resources/read");
+    assert_eq!(text(&span, "mcp.resource.uri"), Some("https://h/x"));
+}
+
+#[test]
+fn one_side_that_goes_has_one_name() {
+    for (ended, expected) in [
+        (End::ClientGone, "client_disconnected"),
+        (End::Complete, "gone"),
+    ] {
+        let mut call = model(|_| {});
+        call.ended = ended;
+        call.error = Some(error("gone", ErrorSource::Gone));
+        assert_eq!(text(&span(&call), "error.type"), Some(expected));
+        call.error = Some(error("overloaded_error", ErrorSource::Stream));
+        assert_eq!(text(&span(&call), "error.type"), Some("overloaded_error"));
+    }
+}

@@ -1,5 +1,6 @@
 //! A small world to write scripts in: processes, connections between them, and calls.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use crate::call::{
@@ -19,6 +20,10 @@ pub(super) const MS: Nanos = 1_000_000;
 pub(super) struct World {
     pub(super) stitcher: Stitcher,
     pub(super) spans: Vec<Span>,
+    /// Processes that discovery has spoken of.
+    known: HashSet<ProcessId>,
+    /// Discovery says nothing by itself.
+    pub(super) silent: bool,
 }
 
 impl World {
@@ -30,6 +35,8 @@ impl World {
         Self {
             stitcher: Stitcher::new(config, [7; 32]),
             spans: Vec::new(),
+            known: HashSet::new(),
+            silent: false,
         }
     }
 
@@ -44,12 +51,20 @@ impl World {
     /// server's `id + 1`.
     pub(super) fn connect(&mut self, id: u64, client: u32, server: u32) {
         for info in pair(id, client, server) {
-            self.stitcher.connection_opened(&info);
+            self.open(&info);
         }
     }
 
     pub(super) fn open(&mut self, info: &ConnInfo) {
+        self.know(info.process);
         self.stitcher.connection_opened(info);
+    }
+
+    /// Discovery says what the process is, unless the script has said or will not.
+    fn know(&mut self, id: ProcessId) {
+        if !self.silent && self.known.insert(id) {
+            self.stitcher.process_seen(id, ProcessFacts::default());
+        }
     }
 
     pub(super) fn process(&mut self, tgid: u32, executable: &str, parent: Option<u32>) {
@@ -75,15 +90,18 @@ impl World {
     }
 
     pub(super) fn facts(&mut self, tgid: u32, facts: ProcessFacts) {
+        self.known.insert(process(tgid));
         self.stitcher.process_seen(process(tgid), facts);
     }
 
     pub(super) fn start(&mut self, call: &Call) {
+        self.know(call.process);
         self.stitcher.started(&started(call));
     }
 
     /// The call ends, seen right at its end.
     pub(super) fn end(&mut self, call: &Call) {
+        self.know(call.process);
         self.stitcher
             .finished(call.clone(), call.end, &mut self.spans);
     }

@@ -53,7 +53,7 @@ fn the_development_names_are_others() {
     );
     let mut embeddings = chat();
     with_summary(&mut embeddings, |it| {
-        "embeddings".clone_into(&mut it.operation)
+        "embeddings".clone_into(&mut it.operation);
     });
     assert_eq!(
         names(&embeddings, Profile::GenAiDev)[0],

@@ -1,0 +1,62 @@
+//! How the stitcher works, and what it counts.
+
+use crate::conventions::Conventions;
+use crate::ids::Nanos;
+
+/// How the stitcher works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The names to write.
+    pub conventions: Conventions,
+    /// How long a finished call may wait for the other end of its connection, or for a call that
+    /// its process made meanwhile.
+    pub hold: Nanos,
+    /// How long the calls of a closed connection or an ended process may take to be finished.
+    pub linger: Nanos,
+    /// The most connections that are known at once.
+    pub max_connections: usize,
+    /// The most calls that are under way at once.
+    pub max_calls: usize,
+    /// The most processes that are known at once.
+    pub max_processes: usize,
+    /// Whether an answer that was cut at the limit of tokens is an error (`error.type` `length`).
+    pub truncation_is_error: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            conventions: Conventions::default(),
+            hold: 200_000_000,
+            linger: 500_000_000,
+            max_connections: 65_536,
+            max_calls: 65_536,
+            max_processes: 16_384,
+            truncation_is_error: true,
+        }
+    }
+}
+
+/// What the stitcher did and what it threw away, since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Server spans whose parent is our span of the connection's other end.
+    pub joined: u64,
+    /// Calls that had to wait before they left.
+    pub held: u64,
+    /// Calls that left because their time to wait was over.
+    pub hold_expired: u64,
+    /// Calls of a server to its own helper process (Ollama's runner): no second model call.
+    pub runner_calls: u64,
+    /// Client calls that a span of ours named and that never came to an end: their spans were
+    /// made from what was known.
+    pub abandoned: u64,
+    /// Calls that could not be joined with their other end because too many were under way.
+    pub calls_refused: u64,
+    /// Connections that were forgotten because there were too many.
+    pub connections_evicted: u64,
+    /// Processes whose facts were not kept because there were too many.
+    pub processes_refused: u64,
+    /// Agent cards that were not kept because there were too many.
+    pub cards_refused: u64,
+}

@@ -1,0 +1,74 @@
+//! The steps that need root and a kernel: end-to-end tests and the demo.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::outcome::run;
+use super::{Args, Outcome};
+use crate::cmd::{cargo, command, is_root, limited, run as run_command};
+
+/// The clients and real servers of the matrix.
+const PEERS: [&str; 10] = [
+    "tls",
+    "python-clients",
+    "node-clients",
+    "tiny-model",
+    "llama",
+    "litellm",
+    "agent",
+    "mcp",
+    "mcp-sessions",
+    "ollama",
+];
+
+const TRACEFS: &str = "/sys/kernel/tracing";
+
+/// Every call of the fidelity matrix, once and exactly.
+pub(super) fn fidelity(_: &Args) -> anyhow::Result<Outcome> {
+    if let Some(why) = not_here()? {
+        return Ok(Outcome::skipped(why));
+    }
+    let mut build = cargo();
+    build.args(["build", "--release", "--package", "e2e"]);
+    run_command(&mut limited(&build, Duration::from_mins(15)))?;
+    let mut install = xtask()?;
+    install.args(["peers", "install"]).args(PEERS);
+    run_command(&mut limited(&install, Duration::from_mins(15)))?;
+    let mut fidelity = cargo();
+    fidelity.args(["run", "--release", "--package", "e2e", "--", "fidelity"]);
+    run(&fidelity, Duration::from_mins(20))
+}
+
+/// The README's first command.
+pub(super) fn demo(_: &Args) -> anyhow::Result<Outcome> {
+    if let Some(why) = not_here()? {
+        return Ok(Outcome::skipped(why));
+    }
+    let mut demo = xtask()?;
+    demo.args(["demo", "--fast"]);
+    run(&demo, Duration::from_mins(20))
+}
+
+/// Why programs cannot be loaded into this machine's kernel, if they cannot. Mounts tracefs,
+/// which on small systems nobody has done.
+fn not_here() -> anyhow::Result<Option<&'static str>> {
+    if !is_root() {
+        return Ok(Some("loading programs into the kernel wants root"));
+    }
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        return Ok(Some("this kernel has no BTF (/sys/kernel/btf/vmlinux)"));
+    }
+    if !Path::new(TRACEFS).join("events").exists() {
+        println!("mounting tracefs on {TRACEFS}");
+        run_command(command("mount").args(["-t", "tracefs", "tracefs", TRACEFS]))?;
+    }
+    Ok(None)
+}
+
+fn xtask() -> anyhow::Result<std::process::Command> {
+    Ok(command(
+        std::env::current_exe().context("cannot find xtask itself")?,
+    ))
+}
