@@ -41,7 +41,7 @@ pub(super) struct Args {
 }
 
 /// Exports calls until SIGTERM; then what waits goes out first.
-pub(super) fn run(args: Args) -> anyhow::Result<u8> {
+pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     let select = super::file::merged(args.config.as_deref(), &args.select)?;
     if args.print_config {
         print!("{}", super::file::print(&select)?);
@@ -51,7 +51,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    runtime.block_on(serve(&args, &select))
+    runtime.block_on(serve(args, &select))
 }
 
 async fn serve(args: &Args, select: &Select) -> anyhow::Result<u8> {
@@ -88,7 +88,7 @@ async fn serve(args: &Args, select: &Select) -> anyhow::Result<u8> {
     };
     let sink = Arc::clone(&exporter);
     let setup = args.output.setup(wanted, &sinks, move |span| {
-        output::record(&sink, &Arc::new(span))
+        output::record(&sink, &Arc::new(span));
     });
     let capture = Capture::start(setup)?;
     readiness.set(true);

@@ -66,7 +66,6 @@ impl Capture {
         let stitcher = Stitcher::new(setup.stitch, seed()?);
         let options = call::Options {
             content_cap: setup.content_cap,
-            ..call::Options::default()
         };
         let handles = Handles {
             requests: requests.clone(),

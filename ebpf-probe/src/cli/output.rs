@@ -22,6 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Options that every command shares.
 #[derive(clap::Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct Output {
     /// The set of names: v1.41 (what backends read today) or gen-ai-dev.
     #[arg(

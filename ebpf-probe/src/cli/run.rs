@@ -51,7 +51,7 @@ pub(super) struct GateArgs {
 }
 
 /// Runs the command; returns its exit code, or 128 and the signal that ended it.
-pub(super) fn run(args: Args) -> anyhow::Result<u8> {
+pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -108,7 +108,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
 }
 
 /// Waits until it is told to go on, then becomes the command.
-pub(super) fn gate(args: GateArgs) -> anyhow::Result<u8> {
+pub(super) fn gate(args: &GateArgs) -> anyhow::Result<u8> {
     let mut wait = File::open(format!("/proc/self/fd/{}", args.descriptor))?;
     let mut byte = [0];
     wait.read_exact(&mut byte).context("kaos-probe is gone")?;

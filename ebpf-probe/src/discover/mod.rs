@@ -256,7 +256,12 @@ impl Discovery {
                 .executable
                 .as_ref()
                 .map(|p| p.to_string_lossy().into_owned()),
-            script: script_of(process),
+            // An agent is better known by its name than by the server that runs it.
+            script: process
+                .environment
+                .agent_name
+                .clone()
+                .or_else(|| script_of(process)),
             command_line: self
                 .options
                 .command_lines

@@ -46,7 +46,7 @@ fn sockets(tgid: u32) -> HashSet<u64> {
         .collect()
 }
 
-/// Local port and inode of a line: `sl local_address rem_address st queues … inode` (proc_net_tcp).
+/// Local port and inode of a line: `sl local_address rem_address st queues … inode` (`proc_net_tcp`).
 fn parse(line: &str) -> Option<(u16, u64)> {
     let mut fields = line.split_ascii_whitespace();
     let port = fields.nth(1)?.rsplit_once(':')?.1;
