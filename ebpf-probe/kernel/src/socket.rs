@@ -62,6 +62,8 @@ const MSG_ERRQUEUE: u64 = 0x2000;
 /// Flags of a receive that moves no bytes out of the stream, or none into the buffer.
 const MSG_NOT_DATA: u64 = MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE;
 
+const TCP_SYN_SENT: i32 = 2;
+const TCP_SYN_RECV: i32 = 3;
 const TCP_FIN_WAIT1: i32 = 4;
 const TCP_CLOSE: i32 = 7;
 const TCP_LAST_ACK: i32 = 9;
@@ -274,10 +276,16 @@ fn mapped(registers: &Registers) -> i32 {
 pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
     let sk: *const u8 = ctx.arg(0);
     let state: i32 = ctx.arg(2);
+    let sk = sk as u64;
+    if state == TCP_SYN_SENT || state == TCP_SYN_RECV {
+        // A read of what was left after the close makes an entry that nothing ends. The next
+        // socket at the same address must not inherit it, or it is taken for TLS or for late.
+        let _ = SOCKETS.remove(sk);
+        return 0;
+    }
     if state != TCP_CLOSE && state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK {
         return 0;
     }
-    let sk = sk as u64;
     let Some(c) = SOCKETS.get_ptr_mut(sk) else {
         return 0;
     };

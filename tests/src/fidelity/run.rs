@@ -333,7 +333,9 @@ impl Matrix {
             let calls = records.iter().filter(calls).count();
             for kind in [Kind::Client, Kind::Server] {
                 let mine = |span: &&SeenSpan| {
-                    span.kind == kind && span.text("mcp.method.name") == Some(method)
+                    // Others on this host may speak MCP as well.
+                    let ours = span.pid().is_some_and(|pid| self.pids.contains(&pid));
+                    ours && span.kind == kind && span.text("mcp.method.name") == Some(method)
                 };
                 let seen = spans.iter().filter(mine).count();
                 if seen != calls {
