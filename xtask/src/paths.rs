@@ -48,6 +48,11 @@ pub(crate) fn kernel_object() -> PathBuf {
     target_dir().join("bpf/kaos-probe.o")
 }
 
+/// The object with the floor's programs, which `bench` compares the probe with.
+pub(crate) fn floor_object() -> PathBuf {
+    target_dir().join("bpf/kaos-bench-floor.o")
+}
+
 fn non_empty(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable)
         .filter(|value| !value.is_empty())

@@ -13,6 +13,8 @@ use crate::setup::{Route, linker};
 
 const TARGET: &str = "bpfel-unknown-none";
 const BINARY: &str = "kaos-probe-kernel";
+/// What `bench` compares with; the probe does not carry it.
+const FLOOR: &str = "kaos-bench-floor";
 
 /// The folder of the kernel package.
 pub(crate) fn package() -> PathBuf {
@@ -30,14 +32,16 @@ pub(crate) fn build(route: &Route) -> anyhow::Result<PathBuf> {
     stamp.text(&route.compiler()?);
     stamp.text(&flags);
     let stamp_file = object.with_extension("stamp");
-    if object.exists() && stamp.is_in(&stamp_file) {
+    let floor = paths::floor_object();
+    if object.exists() && floor.exists() && stamp.is_in(&stamp_file) {
         return Ok(object);
     }
     let mut cargo = route.cargo();
     arguments(cargo.arg("build"), &flags);
     run(&mut cargo).context("the kernel programs do not build")?;
-    let built = build_dir().join(TARGET).join("release").join(BINARY);
-    keep(&built, &object)?;
+    let built = build_dir().join(TARGET).join("release");
+    keep(&built.join(BINARY), &object)?;
+    keep(&built.join(FLOOR), &floor)?;
     stamp.write(&stamp_file)?;
     Ok(object)
 }
