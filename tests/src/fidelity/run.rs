@@ -47,9 +47,9 @@ pub(super) fn matrix(args: &FidelityArgs) -> Result<Report> {
     let before = matrix.start_all(before)?;
     matrix.start_probe(args)?;
     // The probe may come before a server or after it: half of the cells have a younger one.
-    matrix
-        .fakes
-        .push(FakeServer::start(&matrix.folder, "young")?);
+    let young = FakeServer::start(&matrix.folder, "young")?;
+    matrix.pids.insert(young.pid());
+    matrix.fakes.push(young);
     let (beside, after): (Vec<_>, Vec<_>) = after
         .into_iter()
         .partition(|(_, cell)| cell.when == When::Beside);
