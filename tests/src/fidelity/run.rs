@@ -277,7 +277,10 @@ impl Matrix {
         let of_cell = |span: &SeenSpan| span.key().is_some_and(|key| key.contains(&mine));
         probe.wait(2 * records.len(), SPAN_TIME, of_cell);
         let spans = probe.spans(of_cell);
+        let heard = lines.iter().map(|line| (line.asked.clone(), line.end));
+        let heard = heard.collect();
         let verdict = compare(Given {
+            heard: &heard,
             calls: &records,
             spans: &spans,
             epoch_offset: self.epoch_offset,
