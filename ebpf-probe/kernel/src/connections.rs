@@ -9,7 +9,7 @@ use aya_ebpf::helpers::{
 use probe_common::capture::{self, Connection, HTTP, IGNORED, OPENED, UNKNOWN};
 use probe_common::http::{self, Look, PEEK};
 use probe_common::maps::{Process, counter};
-use probe_common::record::{Kind, LATE, Open, PIECE};
+use probe_common::record::{Kind, LATE, Open, PIECE, TLS};
 
 use crate::kernel;
 use crate::maps::{Copying, GRANTS, count};
@@ -101,6 +101,9 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
         if look == Look::Http2 && c.class == UNKNOWN {
             count(counter::HTTP2, 1);
             announce(c, operation, probe_common::record::HTTP2);
+        }
+        if operation.transport == TLS {
+            c.presume_fresh(look, n);
         }
         if !c.begin(direction, start, look, process.policy) {
             return;

@@ -114,7 +114,9 @@ pub fn tls_return(ctx: RetProbeContext) -> u32 {
         tgid: (thread >> 32) as u32,
         pad: 0,
     };
-    let Some(c) = connection(&key) else { return 0 };
+    let Some(c) = connection(&key, call.sk) else {
+        return 0;
+    };
     let direction = if call.direction == u64::from(IN) {
         IN
     } else {
@@ -150,15 +152,15 @@ fn bind(c: &mut Connection, operation: &Operation) {
     }
 }
 
-/// The state of a TLS connection, made now if it is new. Whether bytes passed before is not
-/// known, so it counts as joined late until a head is seen.
+/// The state of a TLS connection, made now if it is new. It is known from its start if its
+/// socket is; else it counts as joined late until a head is seen.
 #[inline(always)]
-fn connection(key: &TlsKey) -> Option<&'static mut Connection> {
+fn connection(key: &TlsKey, sk: u64) -> Option<&'static mut Connection> {
     if let Some(known) = TLS_CONNECTIONS.get_ptr_mut(key) {
         // SAFETY: the entry lives until the object is freed.
         return Some(unsafe { &mut *known });
     }
-    if create(key) != 0 {
+    if create(key, sk) != 0 {
         count(counter::CONNECTIONS_FULL, 1);
         return None;
     }
@@ -170,8 +172,13 @@ fn connection(key: &TlsKey) -> Option<&'static mut Connection> {
 
 /// Not inlined: its frame is given back before bytes are copied.
 #[inline(never)]
-fn create(key: &TlsKey) -> i32 {
-    match TLS_CONNECTIONS.insert(key, Connection::new(new_id(), true), 0) {
+fn create(key: &TlsKey, sk: u64) -> i32 {
+    let late = match SOCKETS.get_ptr_mut(sk) {
+        // SAFETY: the entry lives until the socket closes.
+        Some(socket) => unsafe { (*socket).flags & probe_common::capture::LATE != 0 },
+        None => true,
+    };
+    match TLS_CONNECTIONS.insert(key, Connection::new(new_id(), late), 0) {
         Ok(()) => 0,
         Err(error) => error,
     }
