@@ -1,7 +1,8 @@
 //! The process that is measured.
 //!
 //! Each line on its standard input, `batches operations pause_us`, asks for one measurement; the
-//! answer is a line of `name=nanoseconds` for each kind of operation, the median of the batches.
+//! answer is a line of `name=nanoseconds` for each kind of operation, the lower quartile of the
+//! batches.
 //! A batch is short, so that most of them are not disturbed, and between two there is a pause, so
 //! that who reads the records keeps up.
 
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::stats::median;
+use crate::stats::spread;
 use crate::{cpu, http};
 
 /// Options of `work`.
@@ -79,8 +80,9 @@ impl Batches {
             .push(start.elapsed().as_nanos() as f64 / f64::from(operations));
     }
 
-    fn median(&self) -> f64 {
-        median(&self.0)
+    /// The lower quartile: what disturbs a batch only ever makes it longer.
+    fn typical(&self) -> f64 {
+        spread(&self.0).lower
     }
 }
 

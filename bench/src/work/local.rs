@@ -48,6 +48,6 @@ impl Work for Local {
             pairs.end(start, plan.operations);
             pause(plan);
         }
-        Ok(format!("pair={:.1}", pairs.median()))
+        Ok(format!("pair={:.1}", pairs.typical()))
     }
 }

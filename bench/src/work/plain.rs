@@ -41,7 +41,7 @@ impl Work for Plain {
             pause(plan);
         }
         stream.write_all(http::END)?;
-        Ok(format!("write={:.1}", writes.median()))
+        Ok(format!("write={:.1}", writes.typical()))
     }
 }
 

@@ -116,8 +116,8 @@ impl Work for Tls {
         anyhow::ensure!(n == http::END.len(), "no end");
         Ok(format!(
             "write={:.1} read={:.1}",
-            writes.median(),
-            reads.median()
+            writes.typical(),
+            reads.typical()
         ))
     }
 }

@@ -13,7 +13,7 @@ use probe_common::record::{Kind, LATE, Open, PIECE, TLS};
 
 use crate::kernel;
 use crate::maps::{Copying, GRANTS, count};
-use crate::records::{header, send, send_bytes, send_open};
+use crate::records::{header, send_bytes, send_mark, send_open};
 
 /// The most pieces and segments of one operation that are looked at; the rest is a hole.
 const STEPS: u32 = 512;
@@ -123,14 +123,35 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
     } {
         Some(grant) => {
             let granted = grant.tail(direction);
-            (
-                grant.until(direction, limit),
-                if granted.1 > granted.0 { granted } else { tail },
-            )
+            let limit = grant.until(direction, limit);
+            // Kept, so that the grant is looked up again only when it is used up.
+            c.side(direction).limit = limit;
+            (limit, if granted.1 > granted.0 { granted } else { tail })
         }
         None => (limit, tail),
     };
-    copy(state, c.id, operation, limit, tail);
+    if segments.vector == 0 && n <= PIECE as u64 && start.wrapping_add(n) <= limit {
+        whole(c.id, operation);
+    } else {
+        copy(state, c.id, operation, limit, tail);
+    }
+}
+
+/// Sends an operation of one piece, which a chunk of a stream always is, without the loop.
+#[inline(always)]
+fn whole(id: u64, operation: &Operation) {
+    let Operation {
+        direction,
+        n,
+        segments,
+        start,
+        process,
+        ..
+    } = *operation;
+    let mut header = header(Kind::Data, direction, id, process.start);
+    header.offset = start;
+    header.len = n;
+    send_bytes(&header, segments.buffer, n);
 }
 
 /// Copies the wanted pieces; what is left out at the end is told by a mark.
@@ -168,7 +189,7 @@ fn copy(state: &'static mut Copying, id: u64, operation: &Operation, limit: u64,
         state.header.offset = state.start + state.sent;
         state.header.len = state.n - state.sent;
         count(counter::OVER_CREDIT, state.header.len);
-        send(&state.header);
+        send_mark(&state.header);
     }
 }
 

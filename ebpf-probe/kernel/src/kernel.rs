@@ -2,6 +2,7 @@
 
 use core::ptr::{addr_of, read_volatile};
 
+use aya_ebpf::helpers::generated::bpf_get_current_task_btf;
 use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel};
 use probe_common::offsets::Offsets;
 use probe_common::record::Open;
@@ -27,6 +28,15 @@ macro_rules! offset {
 fn read<T>(base: u64, offset: u64) -> Option<T> {
     // SAFETY: the helper checks the address and fails where it cannot be read.
     unsafe { bpf_probe_read_kernel((base + offset) as *const T) }.ok()
+}
+
+/// The pointer at `offset` of a structure whose type the verifier knows: a load, where [`read`]
+/// is a call. It allows this from the current task onwards for as long as each field is a pointer
+/// to a structure, in programs on BTF tracepoints. A bad address reads as 0.
+#[inline(always)]
+fn follow(base: *const u8, offset: u64) -> *const u8 {
+    // SAFETY: the verifier has checked that a pointer stands there.
+    unsafe { base.add(offset as usize).cast::<*const u8>().read() }
 }
 
 /// Start time of the current process, nanoseconds since boot.
@@ -59,10 +69,10 @@ pub fn ids_of(task: u64) -> Option<(u32, u32)> {
 #[inline(always)]
 pub fn socket_of(fd: u64) -> Option<u64> {
     // SAFETY: the helper has no preconditions.
-    let task = unsafe { bpf_get_current_task() };
-    let files: u64 = read(task, offset!(task_files))?;
-    let fdt: u64 = read(files, offset!(files_fdt))?;
-    let array: u64 = read(fdt, offset!(fdt_fd))?;
+    let task: *const u8 = unsafe { bpf_get_current_task_btf() }.cast();
+    let files = follow(task, offset!(task_files));
+    let fdt = follow(files, offset!(files_fdt));
+    let array = follow(fdt, offset!(fdt_fd)) as u64;
     let file: u64 = read(array, (fd & 0x00ff_ffff) * 8)?;
     let socket: u64 = read(file, offset!(file_private))?;
     // Of all files only a socket's private data points back at the file.

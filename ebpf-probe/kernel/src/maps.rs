@@ -55,6 +55,8 @@ pub struct TlsCall {
     pub direction: u64,
     /// The stack pointer at the entry.
     pub stack: u64,
+    /// The process that makes the call, so that the return need not look it up again.
+    pub process: Process,
     /// For the copy at the return: a uprobe may be preempted, so the place is the thread's own.
     pub copying: Copying,
 }
@@ -68,6 +70,11 @@ impl TlsCall {
         sk: 0,
         direction: 0,
         stack: 0,
+        process: Process {
+            policy: 0,
+            flags: 0,
+            start: 0,
+        },
         copying: Copying {
             header: Header {
                 kind: 0,

@@ -2,12 +2,19 @@
 
 use core::ptr::addr_of_mut;
 
+use aya_ebpf::bindings::BPF_RB_AVAIL_DATA;
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use probe_common::maps::counter;
 use probe_common::record::{CLASSES, Header, Kind, Open, PIECE};
 
 use crate::maps::{RING, count};
+
+/// Bytes that gather in the ring before its reader is woken for them. It looks by itself now and
+/// then, so this is how far a busy host may run ahead, far below the credit of a connection.
+const GATHERED: u64 = 16 << 10;
+const NO_WAKEUP: u64 = 1;
+const FORCE_WAKEUP: u64 = 2;
 
 /// A record with room for `N` bytes.
 #[repr(C)]
@@ -43,15 +50,38 @@ pub fn header(kind: Kind, direction: u8, conn: u64, start: u64) -> Header {
     }
 }
 
-/// Sends a header alone.
+/// Sends a header alone, and wakes the reader: something has begun or ended.
 #[inline(always)]
 pub fn send(header: &Header) {
+    send_header(header, FORCE_WAKEUP);
+}
+
+/// Sends a header that stands for bytes which were left out.
+#[inline(always)]
+pub fn send_mark(header: &Header) {
+    send_header(header, wakeup(size_of::<Header>() as u64));
+}
+
+#[inline(always)]
+fn send_header(header: &Header, wakeup: u64) {
     match RING.reserve::<Header>(0) {
         Some(mut slot) => {
             slot.write(*header);
-            slot.submit(0);
+            slot.submit(wakeup);
         }
         None => count(counter::RING_FULL, 1),
+    }
+}
+
+/// Whether the reader is woken for a record of `n` bytes: when [`GATHERED`] more bytes wait. To
+/// wake it for each would cost the thread that is observed an interrupt.
+#[inline(always)]
+fn wakeup(n: u64) -> u64 {
+    let waiting = RING.query(BPF_RB_AVAIL_DATA.into());
+    if waiting / GATHERED == waiting.saturating_sub(n) / GATHERED {
+        NO_WAKEUP
+    } else {
+        FORCE_WAKEUP
     }
 }
 
@@ -67,7 +97,7 @@ pub fn send_open(header: &Header, open: &Open) {
                 addr_of_mut!((*at).header.captured).write(size_of::<Open>() as u32);
                 addr_of_mut!((*at).open).write(*open);
             }
-            slot.submit(0);
+            slot.submit(FORCE_WAKEUP);
         }
         None => count(counter::RING_FULL, 1),
     }
@@ -110,5 +140,5 @@ fn send_class<const N: usize>(header: &Header, user: u64, n: u64) {
             count(counter::UNREADABLE, 1);
         }
     }
-    slot.submit(0);
+    slot.submit(wakeup(size_of::<Slot<N>>() as u64));
 }

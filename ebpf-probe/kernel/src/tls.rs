@@ -36,16 +36,22 @@ entry!(tls_write_ex2, OUT, Some(4));
 
 #[inline(always)]
 fn enter(ctx: &ProbeContext, direction: u8, count_argument: Option<usize>) {
-    if process::current().is_none() {
+    let Some(process) = process::current() else {
         return;
-    }
+    };
     let thread = bpf_get_current_pid_tgid();
-    if TLS_CALLS.get_ptr_mut(thread).is_none() && first_call(thread) != 0 {
-        count(counter::UNPAIRED, 1);
-        return;
-    }
-    let Some(call) = TLS_CALLS.get_ptr_mut(thread) else {
-        return;
+    let call = match TLS_CALLS.get_ptr_mut(thread) {
+        Some(call) => call,
+        None => {
+            if first_call(thread) != 0 {
+                count(counter::UNPAIRED, 1);
+                return;
+            }
+            let Some(call) = TLS_CALLS.get_ptr_mut(thread) else {
+                return;
+            };
+            call
+        }
     };
     // SAFETY: the entry belongs to this thread, which is here.
     let call = unsafe { &mut *call };
@@ -55,6 +61,7 @@ fn enter(ctx: &ProbeContext, direction: u8, count_argument: Option<usize>) {
     call.sk = 0;
     call.stack = stack_of(ctx.regs);
     call.direction = u64::from(direction);
+    call.process = process;
 }
 
 /// The stack pointer.
@@ -77,17 +84,18 @@ fn first_call(thread: u64) -> i32 {
 
 #[uretprobe]
 pub fn tls_return(ctx: RetProbeContext) -> u32 {
-    let Some(process) = process::current() else {
-        return 0;
-    };
     let thread = bpf_get_current_pid_tgid();
     let Some(call) = TLS_CALLS.get_ptr_mut(thread) else {
-        count(counter::UNPAIRED, 1);
+        // Of a process that is not opted in nobody expects an entry.
+        if process::current().is_some() {
+            count(counter::UNPAIRED, 1);
+        }
         return 0;
     };
     // SAFETY: the entry belongs to this thread, which is here.
     let call = unsafe { &mut *call };
     let ssl = call.ssl;
+    let process = call.process;
     call.ssl = 0;
     // A callee has other callers too: ours is the one whose frame this return leaves. A hook at
     // the `call` sees the stack as it is after the return, one at the entry sees it 8 lower.

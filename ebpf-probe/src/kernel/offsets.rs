@@ -58,6 +58,8 @@ fn from_btf(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
     };
     let needed = [
         ("task_struct.files", offsets.task_files),
+        ("files_struct.fdt", offsets.files_fdt),
+        ("fdtable.fd", offsets.fdt_fd),
         ("file.private_data", offsets.file_private),
         ("socket.sk", offsets.socket_sk),
         ("sock_common.skc_family", offsets.skc_family),

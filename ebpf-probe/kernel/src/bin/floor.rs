@@ -21,8 +21,8 @@ static TARGET: u32 = 0;
 
 /// Bytes of a chunk: a constant, for a floor need not look at lengths.
 const CHUNK: u32 = 250;
-/// System call `write` of x86-64.
-const WRITE: u64 = 1;
+/// System call `sendto` of x86-64, which `send` of the C library is.
+const SENDTO: u64 = 44;
 /// Of `struct pt_regs`: the words of `rsi` and of the system call's number.
 const SI: usize = 13;
 const ORIG_AX: usize = 15;
@@ -40,7 +40,7 @@ pub fn floor_plain(ctx: BtfTracePointContext) -> i32 {
     let registers: *const [u64; 16] = ctx.arg(0);
     // SAFETY: the tracepoint's first argument is the task's saved registers.
     let registers = unsafe { &*registers };
-    if registers[ORIG_AX] == WRITE && is_target() {
+    if registers[ORIG_AX] == SENDTO && is_target() {
         copy(registers[SI]);
     }
     0
