@@ -46,18 +46,25 @@ pub fn header(kind: Kind, direction: u8, conn: u64, start: u64) -> Header {
 /// Sends a header alone.
 #[inline(always)]
 pub fn send(header: &Header) {
+    send_after(header, || ());
+}
+
+/// Does something and then sends a header; neither of them when the ring is full.
+#[inline(always)]
+pub fn send_after(header: &Header, first: impl FnOnce()) {
     match RING.reserve::<Header>(0) {
         Some(mut slot) => {
             slot.write(*header);
+            first();
             slot.submit(0);
         }
         None => count(counter::RING_FULL, 1),
     }
 }
 
-/// Sends a header and what is known of the connection.
+/// Sends a header and what is known of the connection; 0 when the ring is full.
 #[inline(always)]
-pub fn send_open(header: &Header, open: &Open) {
+pub fn send_open(header: &Header, open: &Open) -> u32 {
     match RING.reserve::<OpenSlot>(0) {
         Some(mut slot) => {
             let at = slot.as_mut_ptr();
@@ -68,8 +75,12 @@ pub fn send_open(header: &Header, open: &Open) {
                 addr_of_mut!((*at).open).write(*open);
             }
             slot.submit(0);
+            1
         }
-        None => count(counter::RING_FULL, 1),
+        None => {
+            count(counter::RING_FULL, 1);
+            0
+        }
     }
 }
 
