@@ -163,8 +163,11 @@ fn connection(stream: u64) -> ConnInfo {
     }
 }
 
+/// Records in the order in which they come.
+type Records = Vec<Vec<u8>>;
+
 /// Requests and heads; the chunks in turn over all streams; the last chunks.
-fn records(streams: u64, chunks: u64) -> (Vec<Vec<u8>>, Vec<Vec<u8>>, Vec<Vec<u8>>) {
+fn records(streams: u64, chunks: u64) -> (Records, Records, Records) {
     let mut offsets = vec![[0u64; 2]; usize::try_from(streams).expect("fits")];
     let mut at = 1_000;
     let mut all = |direction: u8, payload: &[u8]| {
