@@ -51,7 +51,10 @@ pub(crate) fn run(Args { programs, rounds }: &Args) -> anyhow::Result<()> {
 /// The time from the start of `kaos-probe watch` to its first line.
 fn first(programs: &Programs) -> anyhow::Result<Duration> {
     let mut watch = cpu::pinned(cpu::OTHERS, &programs.probe);
-    watch.args(["watch", "--json"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    watch
+        .args(["watch", "--json"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
     let start = Instant::now();
     let mut child = watch.spawn().context("cannot start kaos-probe")?;
     let out = child.stdout.take().context("no standard output")?;

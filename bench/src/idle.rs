@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use crate::Programs;
 use crate::probe::Probe;
 use crate::stats::{field, spread};
 use crate::work::{Kind, Plan};
 use crate::worker::Worker;
-use crate::Programs;
 
 /// Options of `idle`.
 #[derive(clap::Args)]
@@ -38,14 +38,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn measure(Args { programs, rounds }: &Args, kind: Kind, name: &str, what: &str) -> anyhow::Result<()> {
+fn measure(
+    Args { programs, rounds }: &Args,
+    kind: Kind,
+    name: &str,
+    what: &str,
+) -> anyhow::Result<()> {
     let mut worker = Worker::start(kind)?;
     // Another process with the same library: when it is opted in, the hooks are in ours too.
     let other = Worker::start(Kind::Tls)?;
     let selector = ["--pid".to_owned(), other.pid().to_string()];
-    let mut value = || -> anyhow::Result<f64> {
-        Ok(field(&worker.measure(PLAN)?, name).unwrap_or(f64::NAN))
-    };
+    let mut value =
+        || -> anyhow::Result<f64> { Ok(field(&worker.measure(PLAN)?, name).unwrap_or(f64::NAN)) };
     value()?;
     let (mut without, mut nobody, mut another) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..*rounds {
@@ -64,9 +68,21 @@ fn measure(Args { programs, rounds }: &Args, kind: Kind, name: &str, what: &str)
         spread(&another)
     );
     for (case, values) in [("no selector", &nobody), ("another opted in", &another)] {
-        let ratios: Vec<f64> = values.iter().zip(&without).map(|(with, without)| with / without).collect();
-        let added: Vec<f64> = values.iter().zip(&without).map(|(with, without)| with - without).collect();
-        println!("{what}, {case}: {:.2} times, {} ns more", spread(&ratios), spread(&added));
+        let ratios: Vec<f64> = values
+            .iter()
+            .zip(&without)
+            .map(|(with, without)| with / without)
+            .collect();
+        let added: Vec<f64> = values
+            .iter()
+            .zip(&without)
+            .map(|(with, without)| with - without)
+            .collect();
+        println!(
+            "{what}, {case}: {:.2} times, {} ns more",
+            spread(&ratios),
+            spread(&added)
+        );
     }
     Ok(())
 }

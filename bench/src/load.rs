@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use self::clients::Clients;
 use self::server::Server;
+use crate::Programs;
 use crate::probe::Probe;
 use crate::stats::spread;
-use crate::Programs;
 
 /// Options of `load`.
 #[derive(clap::Args)]

@@ -63,7 +63,10 @@ impl Probe {
         let metrics = http::get(self.listen, "/metrics")?.context("kaos-probe has no metrics")?;
         Ok(Seen {
             records: counter(&metrics, "kaos_probe_records_total"),
-            refused: counter(&metrics, "kaos_probe_kernel_events_total{kind=\"ring_full\"}"),
+            refused: counter(
+                &metrics,
+                "kaos_probe_kernel_events_total{kind=\"ring_full\"}",
+            ),
             over_credit: counter(
                 &metrics,
                 "kaos_probe_kernel_events_total{kind=\"over_credit_bytes\"}",

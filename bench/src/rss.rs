@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use crate::Programs;
 use crate::load::Transport;
 use crate::load::clients::Clients;
 use crate::load::server::Server;
 use crate::probe::Probe;
-use crate::Programs;
 
 /// Options of `rss`.
 #[derive(clap::Args)]
@@ -45,7 +45,10 @@ pub(crate) fn run(Args { programs, streams }: &Args) -> anyhow::Result<()> {
 fn file(program: &Path) -> anyhow::Result<()> {
     let bytes = std::fs::metadata(program)?.len();
     println!("kaos-probe: {:.1} MiB on disk (goal 15)", mib(bytes));
-    let needs = Command::new("ldd").arg(program).output().context("cannot run ldd")?;
+    let needs = Command::new("ldd")
+        .arg(program)
+        .output()
+        .context("cannot run ldd")?;
     for line in String::from_utf8_lossy(&needs.stdout).lines() {
         let library = line.split_whitespace().next().unwrap_or_default();
         println!("kaos-probe needs {library}");
@@ -78,7 +81,9 @@ fn kernel_memory(pid: u32) -> anyhow::Result<(u64, u64)> {
     let mut counted = Vec::new();
     for entry in std::fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
         // A descriptor may be closed meanwhile.
-        let Ok(info) = std::fs::read_to_string(entry?.path()) else { continue };
+        let Ok(info) = std::fs::read_to_string(entry?.path()) else {
+            continue;
+        };
         let memory = number(&info, "memlock:").unwrap_or(0);
         let (sum, id) = if let Some(id) = number(&info, "map_id:") {
             (&mut maps, (0, id))
@@ -98,8 +103,13 @@ fn kernel_memory(pid: u32) -> anyhow::Result<(u64, u64)> {
 
 /// The number after `name` at the beginning of a line.
 fn number(text: &str, name: &str) -> Option<u64> {
-    text.lines()
-        .find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
+    text.lines().find_map(|line| {
+        line.strip_prefix(name)?
+            .split_whitespace()
+            .next()?
+            .parse()
+            .ok()
+    })
 }
 
 fn mib(bytes: u64) -> f64 {

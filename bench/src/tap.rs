@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
+use crate::Programs;
 use crate::floor::{Floor, Place, TlsPlaces, tls_places};
 use crate::probe::{Probe, Seen};
 use crate::stats::{field, median, spread};
 use crate::work::{Kind, Plan};
 use crate::worker::Worker;
-use crate::Programs;
 
 /// Options of `tap`.
 #[derive(clap::Args)]
@@ -47,9 +47,20 @@ impl Rounds {
         let [without, floor, probe] =
             [&self.without, &self.floor, &self.probe].map(|values| spread(values));
         println!("{what}: without {without} ns, floor {floor} ns, probe {probe} ns");
-        let ratios: Vec<f64> = self.probe.iter().zip(&self.floor).map(|(p, f)| p / f).collect();
+        let ratios: Vec<f64> = self
+            .probe
+            .iter()
+            .zip(&self.floor)
+            .map(|(p, f)| p / f)
+            .collect();
         let added = |values: &[f64]| {
-            median(&values.iter().zip(&self.without).map(|(with, without)| with - without).collect::<Vec<_>>())
+            median(
+                &values
+                    .iter()
+                    .zip(&self.without)
+                    .map(|(with, without)| with - without)
+                    .collect::<Vec<_>>(),
+            )
         };
         let (floor, probe) = (added(&self.floor), added(&self.probe));
         println!(
@@ -112,7 +123,9 @@ fn tls(args: &Args) -> anyhow::Result<()> {
             let mut floor = Floor::load(&args.programs.floor, worker.pid())?;
             floor.attach("floor_return", back)?;
             floor.attach("floor_entry", at)?;
-            rounds.floor.push(value(&worker.measure(args.plan())?, name));
+            rounds
+                .floor
+                .push(value(&worker.measure(args.plan())?, name));
             complete("the floor", floor.copies() as f64, args.expected())?;
         }
         let probe = start(args, &worker)?;
@@ -128,10 +141,20 @@ fn tls(args: &Args) -> anyhow::Result<()> {
 
 /// What each place costs by itself, with a program that does nothing.
 fn sites(args: &Args, worker: &mut Worker, places: &TlsPlaces) -> anyhow::Result<()> {
-    let TlsPlaces { write, write_return, read, read_return } = places;
+    let TlsPlaces {
+        write,
+        write_return,
+        read,
+        read_return,
+    } = places;
     let list: [(&str, &str, &Place, &str); 4] = [
         ("SSL_write_ex, entry", "empty_entry", write, "write"),
-        ("SSL_write_ex, return", "empty_return", write_return, "write"),
+        (
+            "SSL_write_ex, return",
+            "empty_return",
+            write_return,
+            "write",
+        ),
         ("SSL_read_ex, entry", "empty_entry", read, "read"),
         ("SSL_read_ex, return", "empty_return", read_return, "read"),
     ];
@@ -165,7 +188,11 @@ fn complete(who: &str, seen: f64, expected: f64) -> anyhow::Result<()> {
 }
 
 fn whole(seen: Seen, expected: f64) -> anyhow::Result<()> {
-    let Seen { records, refused, over_credit } = seen;
+    let Seen {
+        records,
+        refused,
+        over_credit,
+    } = seen;
     if refused > 0.0 || over_credit > 0.0 {
         println!("the ring refused {refused} records, {over_credit} bytes were over the credit");
     }

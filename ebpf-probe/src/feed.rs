@@ -43,7 +43,10 @@ pub(crate) enum ProcessEvent {
 pub(crate) fn read(raw: &[u8]) -> Option<Input<'_>> {
     let (header, bytes) = Header::parse(raw)?;
     let conn = ConnId(header.conn);
-    let process = ProcessId { tgid: header.tgid, start: header.start };
+    let process = ProcessId {
+        tgid: header.tgid,
+        start: header.start,
+    };
     Some(match Kind::from_u8(header.kind)? {
         Kind::Data => Input::Stream(Record::Data(Data {
             conn,
@@ -52,7 +55,10 @@ pub(crate) fn read(raw: &[u8]) -> Option<Input<'_>> {
             len: header.len,
             bytes,
             at: header.at,
-            context: Context { tid: header.tid, token: header.token },
+            context: Context {
+                tid: header.tid,
+                token: header.token,
+            },
         })),
         Kind::Open => {
             let open = Open::parse(bytes)?;
@@ -66,15 +72,22 @@ pub(crate) fn read(raw: &[u8]) -> Option<Input<'_>> {
             }
         }
         Kind::Bound => Input::Stream(Record::Bound(info(conn, process, &Open::parse(bytes)?))),
-        Kind::HalfClosed => {
-            Input::Stream(Record::HalfClosed(conn, direction(header.direction)?, header.at))
-        }
-        Kind::Closed => {
-            Input::Stream(Record::Closed(conn, direction(header.direction)?, header.at))
-        }
+        Kind::HalfClosed => Input::Stream(Record::HalfClosed(
+            conn,
+            direction(header.direction)?,
+            header.at,
+        )),
+        Kind::Closed => Input::Stream(Record::Closed(
+            conn,
+            direction(header.direction)?,
+            header.at,
+        )),
         Kind::Exec => Input::Process(ProcessEvent::Exec(process)),
         Kind::Fork => Input::Process(ProcessEvent::Fork {
-            child: ProcessId { tgid: u32::try_from(header.conn).ok()?, start: header.start },
+            child: ProcessId {
+                tgid: u32::try_from(header.conn).ok()?,
+                start: header.start,
+            },
         }),
         Kind::Exit => Input::Process(ProcessEvent::Exit(process, header.at)),
         Kind::Map => Input::Process(ProcessEvent::Map(process)),
@@ -94,7 +107,11 @@ fn info(id: ConnId, process: ProcessId, open: &Open) -> ConnInfo {
     ConnInfo {
         id,
         process,
-        transport: if open.flags & TLS != 0 { Transport::Tls } else { Transport::Plain },
+        transport: if open.flags & TLS != 0 {
+            Transport::Tls
+        } else {
+            Transport::Plain
+        },
         endpoints: addressed.then(|| Endpoints {
             local: address(open.family, &open.local, open.local_port),
             peer: address(open.family, &open.peer, open.peer_port),
@@ -131,8 +148,13 @@ mod tests {
     #[test]
     fn data_keeps_its_bytes_and_direction() {
         let raw = raw(Kind::Data as u8, OUT, b"hello");
-        let Some(Input::Stream(Record::Data(data))) = read(&raw) else { panic!() };
-        assert_eq!((data.conn, data.direction, data.bytes), (ConnId(9), Direction::Out, &b"hello"[..]));
+        let Some(Input::Stream(Record::Data(data))) = read(&raw) else {
+            panic!()
+        };
+        assert_eq!(
+            (data.conn, data.direction, data.bytes),
+            (ConnId(9), Direction::Out, &b"hello"[..])
+        );
     }
 
     #[test]

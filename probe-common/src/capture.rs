@@ -109,6 +109,16 @@ impl Connection {
         self.class == UNKNOWN || self.turn != direction
     }
 
+    /// For a connection whose start cannot be known: its very first operation, of `n` bytes,
+    /// being too short to tell means that somebody reads a head byte by byte, from its start.
+    #[inline(always)]
+    pub fn presume_fresh(&mut self, look: Look, n: u64) {
+        let seen = self.sides[0].offset.wrapping_add(self.sides[1].offset);
+        if self.class == UNKNOWN && matches!(look, Look::Short) && seen == n {
+            self.flags &= !LATE;
+        }
+    }
+
     /// Takes the look of an operation that starts at stream offset `start`: classifies the
     /// connection and opens a turn. Returns whether the operation's bytes are wanted at all.
     #[inline(always)]
@@ -257,6 +267,19 @@ mod tests {
         assert!(!c.begin(IN, 900, Look::Short, POLICY_HEADS));
         assert_eq!(c.class, UNKNOWN);
         assert!(c.begin(OUT, 80, Look::Post, POLICY_HEADS));
+    }
+
+    #[test]
+    fn a_first_operation_of_one_byte_begins_a_head() {
+        let mut c = Connection::new(1, true);
+        c.sides[0].offset = 1;
+        c.presume_fresh(Look::Short, 1);
+        assert!(c.begin(IN, 0, Look::Short, POLICY_HEADS));
+        // Later ones say nothing.
+        let mut c = Connection::new(1, true);
+        c.sides[0].offset = 500;
+        c.presume_fresh(Look::Short, 1);
+        assert!(!c.begin(IN, 499, Look::Short, POLICY_HEADS));
     }
 
     #[test]

@@ -105,5 +105,5 @@ pub const CONNECTIONS: u32 = 16384;
 pub const PROCESSES: u32 = 16384;
 /// Threads inside a TLS call at a time.
 pub const TLS_CALLS: u32 = 8192;
-/// Bytes of the ring.
-pub const RING: u32 = 16 << 20;
+/// Bytes of the ring. They count twice as memory of the probe, which maps them twice in a row.
+pub const RING: u32 = 4 << 20;

@@ -70,8 +70,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn watch(args: &Args, system: &System, ui: Option<&Ui>, program: &Path, dir: &Path) -> Result<()> {
     println!("\nkaos-probe watch, beside it:");
     let endpoint = ui.map(Ui::endpoint);
-    let mut probe = Probe::start(program, dir, endpoint.as_deref())?;
-    let first = probe.wait_until_it_sees(|| work::ping(system.ports()))?;
+    let mut probe = Probe::start(program, dir, &system.names(), endpoint.as_deref())?;
+    let first = probe.wait_until_it_sees(|| work::greet(system.ports()))?;
     let before = system.model_servers_account()?;
     let done = send(system, args.fast, || probe.check())?;
     let served = system.model_servers_account()?.since(before);

@@ -41,7 +41,7 @@ use cache::Recipe;
 use running::Ready;
 
 /// A real part that can be installed and perhaps be started.
-pub(crate) trait Peer {
+pub(crate) trait Peer: Sync {
     /// Its name on the command line and in the cache.
     fn name(&self) -> &'static str;
 

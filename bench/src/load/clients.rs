@@ -61,7 +61,11 @@ impl Clients {
         for _ in 0..count {
             let shared = Arc::clone(&shared);
             let thread = thread::Builder::new().stack_size(STACK);
-            threads.push(thread.spawn(move || client(&shared)).context("no thread for a client")?);
+            threads.push(
+                thread
+                    .spawn(move || client(&shared))
+                    .context("no thread for a client")?,
+            );
         }
         shared.connected.wait();
         Ok(Self { shared, threads })
@@ -81,7 +85,9 @@ impl Clients {
     /// Waits for the end of all streams.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
         for thread in self.threads {
-            thread.join().map_err(|_panic| anyhow!("a client panicked"))??;
+            thread
+                .join()
+                .map_err(|_panic| anyhow!("a client panicked"))??;
         }
         Ok(())
     }
@@ -122,7 +128,10 @@ fn connect(shared: &Shared) -> anyhow::Result<Box<dyn Stream>> {
 /// Events that begin in `bytes`. A chunk is written at once and seldom cut; a beginning that is
 /// cut is one of many thousands.
 fn events(bytes: &[u8]) -> u64 {
-    bytes.windows(6).filter(|window| *window == b"data: ").count() as u64
+    bytes
+        .windows(6)
+        .filter(|window| *window == b"data: ")
+        .count() as u64
 }
 
 #[cfg(test)]

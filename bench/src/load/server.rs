@@ -23,7 +23,13 @@ impl Server {
     pub(crate) fn start(program: &Path) -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("kaos-bench-{}", std::process::id()));
         let mut child = cpu::pinned(cpu::MEASURED, program)
-            .args(["--fast", "--listen", "127.0.0.1:0", "--listen-tls", "127.0.0.1:0"])
+            .args([
+                "--fast",
+                "--listen",
+                "127.0.0.1:0",
+                "--listen-tls",
+                "127.0.0.1:0",
+            ])
             .arg("--certificates")
             .arg(&folder)
             .stdin(Stdio::null())
@@ -33,9 +39,15 @@ impl Server {
         let mut line = String::new();
         let out = child.stdout.take().context("no standard output")?;
         BufReader::new(out).read_line(&mut line)?;
-        let addresses: Vec<SocketAddr> =
-            line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        let server = Self { child, addresses, folder };
+        let addresses: Vec<SocketAddr> = line
+            .split_whitespace()
+            .filter_map(|word| word.parse().ok())
+            .collect();
+        let server = Self {
+            child,
+            addresses,
+            folder,
+        };
         ensure!(server.addresses.len() == 2, "kaos-fake says {line:?}");
         Ok(server)
     }

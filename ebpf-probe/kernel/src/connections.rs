@@ -3,18 +3,20 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_user};
-use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_probe_read_user as read_user};
+use aya_ebpf::helpers::{
+    bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_probe_read_user as read_user,
+};
 use probe_common::capture::{self, Connection, HTTP, IGNORED, OPENED, UNKNOWN};
 use probe_common::http::{self, Look, PEEK};
 use probe_common::maps::{Process, counter};
-use probe_common::record::{Kind, LATE, Open, PIECE};
+use probe_common::record::{Kind, LATE, Open, PIECE, TLS};
 
 use crate::kernel;
 use crate::maps::{Copying, GRANTS, count};
 use crate::records::{header, send_bytes, send_mark, send_open};
 
 /// The most pieces and segments of one operation that are looked at; the rest is a hole.
-const STEPS: u32 = 96;
+const STEPS: u32 = 512;
 
 /// The bytes of an operation: one buffer, or the buffers of an `iovec` array.
 #[derive(Clone, Copy)]
@@ -33,14 +35,24 @@ impl Segments {
     /// One buffer.
     #[inline(always)]
     pub const fn one(buffer: u64, length: u64) -> Self {
-        Self { vector: 0, entries: 1, buffer, length }
+        Self {
+            vector: 0,
+            entries: 1,
+            buffer,
+            length,
+        }
     }
 
     /// An array of buffers.
     #[inline(always)]
     pub fn many(vector: u64, entries: u64) -> Self {
         let [buffer, length] = entry(vector, 0);
-        Self { vector, entries, buffer, length }
+        Self {
+            vector,
+            entries,
+            buffer,
+            length,
+        }
     }
 }
 
@@ -72,7 +84,14 @@ pub fn new_id() -> u64 {
 /// Follows `operation` on `c`, and sends what of it is wanted. `state` is this call's own.
 #[inline(always)]
 pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Copying) {
-    let Operation { direction, n, segments, start, process, .. } = *operation;
+    let Operation {
+        direction,
+        n,
+        segments,
+        start,
+        process,
+        ..
+    } = *operation;
     c.side(direction).offset = start.wrapping_add(n);
     if c.class != HTTP && c.class != UNKNOWN {
         return;
@@ -82,6 +101,9 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
         if look == Look::Http2 && c.class == UNKNOWN {
             count(counter::HTTP2, 1);
             announce(c, operation, probe_common::record::HTTP2);
+        }
+        if operation.transport == TLS {
+            c.presume_fresh(look, n);
         }
         if !c.begin(direction, start, look, process.policy) {
             return;
@@ -94,7 +116,11 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
     let tail = capture::default_tail(start, n);
     let over = start.wrapping_add(n) > limit;
     // SAFETY: the value is read field by field; user space replaces it whole.
-    let (limit, tail) = match if over { unsafe { GRANTS.get(c.id) } } else { None } {
+    let (limit, tail) = match if over {
+        unsafe { GRANTS.get(c.id) }
+    } else {
+        None
+    } {
         Some(grant) => {
             let granted = grant.tail(direction);
             let limit = grant.until(direction, limit);
@@ -114,7 +140,14 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
 /// Sends an operation of one piece, which a chunk of a stream always is, without the loop.
 #[inline(always)]
 fn whole(id: u64, operation: &Operation) {
-    let Operation { direction, n, segments, start, process, .. } = *operation;
+    let Operation {
+        direction,
+        n,
+        segments,
+        start,
+        process,
+        ..
+    } = *operation;
     let mut header = header(Kind::Data, direction, id, process.start);
     header.offset = start;
     header.len = n;
@@ -127,7 +160,14 @@ fn whole(id: u64, operation: &Operation) {
 /// for unknown, so that all steps of the loop look alike to it and are checked once.
 #[inline(always)]
 fn copy(state: &'static mut Copying, id: u64, operation: &Operation, limit: u64, tail: (u64, u64)) {
-    let Operation { direction, n, segments, start, process, .. } = *operation;
+    let Operation {
+        direction,
+        n,
+        segments,
+        start,
+        process,
+        ..
+    } = *operation;
     state.header = header(Kind::Data, direction, id, process.start);
     state.start = start;
     state.n = n;
@@ -197,7 +237,11 @@ fn announce(c: &mut Connection, operation: &Operation, flags: u32) {
 /// Not inlined: its frame is given back before bytes are copied.
 #[inline(never)]
 pub fn announce_as(kind: Kind, c: &Connection, operation: &Operation, flags: u32) -> u32 {
-    let mut open = Open { flags: flags | operation.transport, socket: c.socket, ..Open::default() };
+    let mut open = Open {
+        flags: flags | operation.transport,
+        socket: c.socket,
+        ..Open::default()
+    };
     if c.flags & capture::LATE != 0 {
         open.flags |= LATE;
     }
@@ -220,8 +264,13 @@ fn look_at(segments: &Segments, n: u64) -> Look {
         return Look::Other;
     }
     // SAFETY: at most `PEEK` bytes go into an array of that size.
-    let failed =
-        unsafe { bpf_probe_read_user(first.as_mut_ptr().cast(), bytes as u32, segments.buffer as *const _) };
+    let failed = unsafe {
+        bpf_probe_read_user(
+            first.as_mut_ptr().cast(),
+            bytes as u32,
+            segments.buffer as *const _,
+        )
+    };
     if failed != 0 {
         count(counter::UNREADABLE, 1);
         return Look::Other;

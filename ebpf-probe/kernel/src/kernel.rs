@@ -50,14 +50,19 @@ pub fn process_start() -> u64 {
 /// Start time of the process that `task` belongs to.
 #[inline(always)]
 pub fn start_of(task: u64) -> u64 {
-    let Some(leader) = read::<u64>(task, offset!(task_group_leader)) else { return 0 };
+    let Some(leader) = read::<u64>(task, offset!(task_group_leader)) else {
+        return 0;
+    };
     read::<u64>(leader, offset!(task_start)).unwrap_or(0)
 }
 
 /// Thread group id and thread id of `task`.
 #[inline(always)]
 pub fn ids_of(task: u64) -> Option<(u32, u32)> {
-    Some((read(task, offset!(task_tgid))?, read(task, offset!(task_pid))?))
+    Some((
+        read(task, offset!(task_tgid))?,
+        read(task, offset!(task_pid))?,
+    ))
 }
 
 /// The `struct sock` behind a descriptor of the current process.
@@ -81,7 +86,9 @@ pub fn socket_of(fd: u64) -> Option<u64> {
 /// Whether `sk` is TCP over IPv4 or IPv6.
 #[inline(always)]
 pub fn is_tcp(sk: u64) -> bool {
-    let Some(family) = read::<u16>(sk, offset!(skc_family)) else { return false };
+    let Some(family) = read::<u16>(sk, offset!(skc_family)) else {
+        return false;
+    };
     (family == AF_INET || family == AF_INET6)
         && read::<u16>(sk, offset!(sk_protocol)) == Some(IPPROTO_TCP)
 }
@@ -154,7 +161,8 @@ pub fn addresses(sk: u64, open: &mut Open) {
     let net: u64 = read(sk, offset!(skc_net)).unwrap_or(0);
     open.netns = read(net, offset!(net_inum)).unwrap_or(0);
     if open.family == AF_INET {
-        open.local[..4].copy_from_slice(&read::<[u8; 4]>(sk, offset!(skc_rcv_saddr)).unwrap_or([0; 4]));
+        open.local[..4]
+            .copy_from_slice(&read::<[u8; 4]>(sk, offset!(skc_rcv_saddr)).unwrap_or([0; 4]));
         open.peer[..4].copy_from_slice(&read::<[u8; 4]>(sk, offset!(skc_daddr)).unwrap_or([0; 4]));
     } else {
         open.local = read(sk, offset!(skc_v6_rcv_saddr)).unwrap_or([0; 16]);

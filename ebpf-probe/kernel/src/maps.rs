@@ -3,11 +3,11 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use probe_common::capture::Connection;
-use probe_common::record::Header;
 use probe_common::maps::{
     CONNECTIONS as MAX_CONNECTIONS, Grant, PROCESSES as MAX_PROCESSES, Process, RING as RING_BYTES,
     Settings, TLS_CALLS as MAX_TLS_CALLS, TlsKey, counter,
 };
+use probe_common::record::Header;
 
 /// Where a copy stands.
 #[derive(Clone, Copy)]
@@ -70,7 +70,11 @@ impl TlsCall {
         sk: 0,
         direction: 0,
         stack: 0,
-        process: Process { policy: 0, flags: 0, start: 0 },
+        process: Process {
+            policy: 0,
+            flags: 0,
+            start: 0,
+        },
         copying: Copying {
             header: Header {
                 kind: 0,

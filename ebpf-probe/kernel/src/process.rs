@@ -36,7 +36,11 @@ fn by_default(tgid: u32) -> Option<Process> {
     if policy == POLICY_OFF {
         return None;
     }
-    let process = Process { policy, flags: 0, start: kernel::process_start() };
+    let process = Process {
+        policy,
+        flags: 0,
+        start: kernel::process_start(),
+    };
     if PROCESSES.insert(tgid, process, 0).is_err() {
         count(counter::PROCESSES_FULL, 1);
     }
@@ -47,14 +51,21 @@ fn by_default(tgid: u32) -> Option<Process> {
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
     let child: *const u8 = ctx.arg(1);
-    let Some((tgid, tid)) = kernel::ids_of(child as u64) else { return 0 };
+    let Some((tgid, tid)) = kernel::ids_of(child as u64) else {
+        return 0;
+    };
     if tgid != tid {
         return 0;
     }
     let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
     // SAFETY: the value is copied at once.
-    let Some(known) = (unsafe { PROCESSES.get(parent) }).copied() else { return 0 };
-    let process = Process { start: kernel::start_of(child as u64), ..known };
+    let Some(known) = (unsafe { PROCESSES.get(parent) }).copied() else {
+        return 0;
+    };
+    let process = Process {
+        start: kernel::start_of(child as u64),
+        ..known
+    };
     if PROCESSES.insert(tgid, process, 0).is_err() {
         count(counter::PROCESSES_FULL, 1);
     }

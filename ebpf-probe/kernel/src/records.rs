@@ -3,8 +3,8 @@
 use core::ptr::addr_of_mut;
 
 use aya_ebpf::bindings::BPF_RB_AVAIL_DATA;
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use probe_common::maps::counter;
 use probe_common::record::{CLASSES, Header, Kind, Open, PIECE};
 
@@ -78,7 +78,11 @@ fn send_header(header: &Header, wakeup: u64) {
 #[inline(always)]
 fn wakeup(n: u64) -> u64 {
     let waiting = RING.query(BPF_RB_AVAIL_DATA.into());
-    if waiting / GATHERED == waiting.saturating_sub(n) / GATHERED { NO_WAKEUP } else { FORCE_WAKEUP }
+    if waiting / GATHERED == waiting.saturating_sub(n) / GATHERED {
+        NO_WAKEUP
+    } else {
+        FORCE_WAKEUP
+    }
 }
 
 /// Sends a header and what is known of the connection.

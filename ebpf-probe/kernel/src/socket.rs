@@ -62,6 +62,8 @@ const MSG_ERRQUEUE: u64 = 0x2000;
 /// Flags of a receive that moves no bytes out of the stream, or none into the buffer.
 const MSG_NOT_DATA: u64 = MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE;
 
+const TCP_SYN_SENT: i32 = 2;
+const TCP_SYN_RECV: i32 = 3;
 const TCP_FIN_WAIT1: i32 = 4;
 const TCP_CLOSE: i32 = 7;
 const TCP_LAST_ACK: i32 = 9;
@@ -81,12 +83,16 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         MMAP => return mapped(registers),
         _ => return 0,
     };
-    let Some(process) = process::current() else { return 0 };
+    let Some(process) = process::current() else {
+        return 0;
+    };
     if registers.cs == USER32_CS {
         count(counter::COMPAT, 1);
         return 0;
     }
-    let Some(sk) = kernel::socket_of(registers.di) else { return 0 };
+    let Some(sk) = kernel::socket_of(registers.di) else {
+        return 0;
+    };
     if returned == 0 {
         if direction == IN {
             end_of_stream(registers, sk, process);
@@ -123,8 +129,14 @@ fn bytes_of(registers: &Registers, returned: u64) -> Option<(u64, Segments)> {
 /// `n` bytes moved over `sk`.
 #[inline(always)]
 fn moved(sk: u64, direction: u8, n: u64, segments: Segments, process: Process) {
-    let Some(c) = connection(sk, direction, n) else { return };
-    let end = if direction == IN { kernel::read_seq(sk) } else { kernel::write_seq(sk) };
+    let Some(c) = connection(sk, direction, n) else {
+        return;
+    };
+    let end = if direction == IN {
+        kernel::read_seq(sk)
+    } else {
+        kernel::write_seq(sk)
+    };
     let side = c.side(direction);
     // What others moved since, by calls that this hook does not see.
     let mut skipped = end.wrapping_sub(n as u32).wrapping_sub(side.seq);
@@ -140,10 +152,25 @@ fn moved(sk: u64, direction: u8, n: u64, segments: Segments, process: Process) {
     if is_done(c) {
         return;
     }
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else {
+        return;
+    };
     // SAFETY: no other program runs on this CPU before this one ends.
     let scratch = unsafe { &mut *scratch };
-    operate(c, &Operation { direction, n, segments, start, process, sk, pointer: sk, transport: 0 }, scratch);
+    operate(
+        c,
+        &Operation {
+            direction,
+            n,
+            segments,
+            start,
+            process,
+            sk,
+            pointer: sk,
+            transport: 0,
+        },
+        scratch,
+    );
 }
 
 /// The state of `sk`, made now if it is new and TCP.
@@ -249,11 +276,19 @@ fn mapped(registers: &Registers) -> i32 {
 pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
     let sk: *const u8 = ctx.arg(0);
     let state: i32 = ctx.arg(2);
+    let sk = sk as u64;
+    if state == TCP_SYN_SENT || state == TCP_SYN_RECV {
+        // A read of what was left after the close makes an entry that nothing ends. The next
+        // socket at the same address must not inherit it, or it is taken for TLS or for late.
+        let _ = SOCKETS.remove(sk);
+        return 0;
+    }
     if state != TCP_CLOSE && state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK {
         return 0;
     }
-    let sk = sk as u64;
-    let Some(c) = SOCKETS.get_ptr_mut(sk) else { return 0 };
+    let Some(c) = SOCKETS.get_ptr_mut(sk) else {
+        return 0;
+    };
     // SAFETY: the entry is removed below and nowhere else.
     let c = unsafe { &*c };
     let told = c.class == HTTP && c.flags & OPENED != 0;

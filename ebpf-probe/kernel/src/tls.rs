@@ -36,7 +36,9 @@ entry!(tls_write_ex2, OUT, Some(4));
 
 #[inline(always)]
 fn enter(ctx: &ProbeContext, direction: u8, count_argument: Option<usize>) {
-    let Some(process) = process::current() else { return };
+    let Some(process) = process::current() else {
+        return;
+    };
     let thread = bpf_get_current_pid_tgid();
     let call = match TLS_CALLS.get_ptr_mut(thread) {
         Some(call) => call,
@@ -45,7 +47,9 @@ fn enter(ctx: &ProbeContext, direction: u8, count_argument: Option<usize>) {
                 count(counter::UNPAIRED, 1);
                 return;
             }
-            let Some(call) = TLS_CALLS.get_ptr_mut(thread) else { return };
+            let Some(call) = TLS_CALLS.get_ptr_mut(thread) else {
+                return;
+            };
             call
         }
     };
@@ -113,9 +117,19 @@ pub fn tls_return(ctx: RetProbeContext) -> u32 {
     if n == 0 || n > i32::MAX as u64 {
         return 0;
     }
-    let key = TlsKey { ssl, tgid: (thread >> 32) as u32, pad: 0 };
-    let Some(c) = connection(&key) else { return 0 };
-    let direction = if call.direction == u64::from(IN) { IN } else { OUT };
+    let key = TlsKey {
+        ssl,
+        tgid: (thread >> 32) as u32,
+        pad: 0,
+    };
+    let Some(c) = connection(&key, call.sk) else {
+        return 0;
+    };
+    let direction = if call.direction == u64::from(IN) {
+        IN
+    } else {
+        OUT
+    };
     let start = c.side(direction).offset;
     let operation = Operation {
         direction,
@@ -146,26 +160,33 @@ fn bind(c: &mut Connection, operation: &Operation) {
     }
 }
 
-/// The state of a TLS connection, made now if it is new. Whether bytes passed before is not
-/// known, so it counts as joined late until a head is seen.
+/// The state of a TLS connection, made now if it is new. It is known from its start if its
+/// socket is; else it counts as joined late until a head is seen.
 #[inline(always)]
-fn connection(key: &TlsKey) -> Option<&'static mut Connection> {
+fn connection(key: &TlsKey, sk: u64) -> Option<&'static mut Connection> {
     if let Some(known) = TLS_CONNECTIONS.get_ptr_mut(key) {
         // SAFETY: the entry lives until the object is freed.
         return Some(unsafe { &mut *known });
     }
-    if create(key) != 0 {
+    if create(key, sk) != 0 {
         count(counter::CONNECTIONS_FULL, 1);
         return None;
     }
     // SAFETY: as above.
-    TLS_CONNECTIONS.get_ptr_mut(key).map(|known| unsafe { &mut *known })
+    TLS_CONNECTIONS
+        .get_ptr_mut(key)
+        .map(|known| unsafe { &mut *known })
 }
 
 /// Not inlined: its frame is given back before bytes are copied.
 #[inline(never)]
-fn create(key: &TlsKey) -> i32 {
-    match TLS_CONNECTIONS.insert(key, Connection::new(new_id(), true), 0) {
+fn create(key: &TlsKey, sk: u64) -> i32 {
+    let late = match SOCKETS.get_ptr_mut(sk) {
+        // SAFETY: the entry lives until the socket closes.
+        Some(socket) => unsafe { (*socket).flags & probe_common::capture::LATE != 0 },
+        None => true,
+    };
+    match TLS_CONNECTIONS.insert(key, Connection::new(new_id(), late), 0) {
         Ok(()) => 0,
         Err(error) => error,
     }
@@ -185,10 +206,18 @@ pub fn tls_shutdown(ctx: ProbeContext) -> u32 {
 
 #[inline(always)]
 fn ended(ctx: &ProbeContext, kind: Kind) -> u32 {
-    let Some(process) = process::current() else { return 0 };
+    let Some(process) = process::current() else {
+        return 0;
+    };
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    let key = TlsKey { ssl: ctx.arg::<u64>(0).unwrap_or(0), tgid, pad: 0 };
-    let Some(c) = TLS_CONNECTIONS.get_ptr_mut(key) else { return 0 };
+    let key = TlsKey {
+        ssl: ctx.arg::<u64>(0).unwrap_or(0),
+        tgid,
+        pad: 0,
+    };
+    let Some(c) = TLS_CONNECTIONS.get_ptr_mut(key) else {
+        return 0;
+    };
     // SAFETY: the entry is removed below and nowhere else.
     let (id, opened) = unsafe { ((*c).id, (*c).flags & probe_common::capture::OPENED) };
     if kind == Kind::Closed {

@@ -21,7 +21,12 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Serve /metrics, /livez and /readyz on this address; `none` to serve nothing.
-    #[arg(long, env = "KAOS_PROBE_LISTEN", default_value = "127.0.0.1:9464", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "KAOS_PROBE_LISTEN",
+        default_value = "127.0.0.1:9464",
+        value_name = "ADDRESS"
+    )]
     listen: String,
     /// Read options from this YAML file; the command line wins.
     #[arg(long, env = "KAOS_PROBE_CONFIG", value_name = "FILE")]
@@ -36,7 +41,7 @@ pub(super) struct Args {
 }
 
 /// Exports calls until SIGTERM; then what waits goes out first.
-pub(super) fn run(args: Args) -> anyhow::Result<u8> {
+pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     let select = super::file::merged(args.config.as_deref(), &args.select)?;
     if args.print_config {
         print!("{}", super::file::print(&select)?);
@@ -46,7 +51,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    runtime.block_on(serve(&args, &select))
+    runtime.block_on(serve(args, &select))
 }
 
 async fn serve(args: &Args, select: &Select) -> anyhow::Result<u8> {
@@ -58,12 +63,17 @@ async fn serve(args: &Args, select: &Select) -> anyhow::Result<u8> {
     let server = match args.listen.as_str() {
         "none" => None,
         address => {
-            let address: SocketAddr =
-                address.parse().with_context(|| format!("{address} is no address with a port"))?;
+            let address: SocketAddr = address
+                .parse()
+                .with_context(|| format!("{address} is no address with a port"))?;
             let server = Server::bind(address)
                 .await
                 .with_context(|| format!("cannot listen on {address}"))?;
-            Some(tokio::spawn(server.serve(exporter.scrape(), readiness.clone(), ended)))
+            Some(tokio::spawn(server.serve(
+                exporter.scrape(),
+                readiness.clone(),
+                ended,
+            )))
         }
     };
     let exporter: MaybeExporter = Arc::new(Mutex::new(Some(exporter)));
@@ -71,9 +81,15 @@ async fn serve(args: &Args, select: &Select) -> anyhow::Result<u8> {
     if selectors.is_empty() {
         tracing::warn!("no selector: nothing is captured (see `kaos-probe agent --help`)");
     }
-    let wanted = Wanted { selectors, policy: select.policy(), hold: false };
+    let wanted = Wanted {
+        selectors,
+        policy: select.policy(),
+        hold: false,
+    };
     let sink = Arc::clone(&exporter);
-    let setup = args.output.setup(wanted, &sinks, move |span| output::record(&sink, &Arc::new(span)));
+    let setup = args.output.setup(wanted, &sinks, move |span| {
+        output::record(&sink, &Arc::new(span));
+    });
     let capture = Capture::start(setup)?;
     readiness.set(true);
     tracing::info!("capturing");

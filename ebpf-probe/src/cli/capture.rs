@@ -55,11 +55,18 @@ impl Capture {
         let (feed, control) = kernel::load(setup.ring)?;
         let (requests, asked) = channel();
         let (facts, known) = channel();
-        let discovery =
-            Discovery::new(setup.discovery, control, setup.registry, facts, setup.counted)?;
+        let discovery = Discovery::new(
+            setup.discovery,
+            control,
+            setup.registry,
+            facts,
+            setup.counted,
+        )?;
         let stop = Arc::new(AtomicBool::new(false));
         let stitcher = Stitcher::new(setup.stitch, seed()?);
-        let options = call::Options { content_cap: setup.content_cap, ..call::Options::default() };
+        let options = call::Options {
+            content_cap: setup.content_cap,
+        };
         let handles = Handles {
             requests: requests.clone(),
             facts: known,
@@ -69,19 +76,33 @@ impl Capture {
         };
         let driver = Driver::new(feed, Pipeline::new(stitcher, options), handles);
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let reader = thread("reader").spawn(|| driver.run()).context("cannot start a thread")?;
+        let reader = thread("reader")
+            .spawn(|| driver.run())
+            .context("cannot start a thread")?;
         let discovery = thread("discovery")
             .spawn(move || discovery.run(&asked))
             .context("cannot start a thread")?;
-        Ok(Self { stop, requests: Some(requests), reader, discovery })
+        Ok(Self {
+            stop,
+            requests: Some(requests),
+            reader,
+            discovery,
+        })
     }
 
     /// Opts a process in, and waits until it is.
     pub(super) fn opt_in(&self, tgid: u32) -> anyhow::Result<()> {
         let (done, finished) = channel();
-        let requests = self.requests.as_ref().ok_or_else(|| anyhow!("the capture has ended"))?;
-        requests.send(Request::OptIn(tgid, done)).map_err(|_gone| anyhow!("discovery has ended"))?;
-        finished.recv_timeout(PATIENCE).context("discovery does not answer")
+        let requests = self
+            .requests
+            .as_ref()
+            .ok_or_else(|| anyhow!("the capture has ended"))?;
+        requests
+            .send(Request::OptIn(tgid, done))
+            .map_err(|_gone| anyhow!("discovery has ended"))?;
+        finished
+            .recv_timeout(PATIENCE)
+            .context("discovery does not answer")
     }
 
     /// Whether the reader still works; it ends by itself only when something is wrong.
@@ -92,9 +113,14 @@ impl Capture {
     /// Ends the capture; what waits goes out first.
     pub(super) fn stop(mut self) -> anyhow::Result<()> {
         self.stop.store(true, Ordering::Release);
-        let ended = self.reader.join().map_err(|_panic| anyhow!("the reader's thread panicked"))?;
+        let ended = self
+            .reader
+            .join()
+            .map_err(|_panic| anyhow!("the reader's thread panicked"))?;
         self.requests = None;
-        self.discovery.join().map_err(|_panic| anyhow!("discovery's thread panicked"))?;
+        self.discovery
+            .join()
+            .map_err(|_panic| anyhow!("discovery's thread panicked"))?;
         ended
     }
 }

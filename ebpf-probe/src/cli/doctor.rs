@@ -11,7 +11,7 @@ pub(super) struct Args {
 }
 
 /// Says what can be seen; the exit code is 0 only if all is well.
-pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
+pub(super) fn run(args: &Args) -> u8 {
     let mut well = true;
     println!("This host");
     for finding in host::findings() {
@@ -21,19 +21,34 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     match kernel::load(1 << 20) {
         Ok(_) => {
             line(true, "programs", "the kernel takes them", "");
-            line(true, "process tap", "tracepoints sched_process_exec, _fork, _exit", "");
+            line(
+                true,
+                "process tap",
+                "tracepoints sched_process_exec, _fork, _exit",
+                "",
+            );
             line(true, "socket tap", SOCKET_TAP, "");
-            line(true, "TLS tap", "uprobes in OpenSSL, at the cheapest proven instructions", "");
+            line(
+                true,
+                "TLS tap",
+                "uprobes in OpenSSL, at the cheapest proven instructions",
+                "",
+            );
         }
         Err(error) => {
             well = false;
-            line(false, "programs", &format!("{error:#}"), "see the lines above");
+            line(
+                false,
+                "programs",
+                &format!("{error:#}"),
+                "see the lines above",
+            );
         }
     }
     if let Some(pid) = args.pid {
         well &= process(pid);
     }
-    Ok(u8::from(!well))
+    u8::from(!well)
 }
 
 const SOCKET_TAP: &str =
@@ -61,8 +76,17 @@ fn process(pid: u32) -> bool {
         println!("  {file}");
         for one in coverage {
             well &= one.covered;
-            let verdict = if one.covered { "covered" } else { "not covered" };
-            line(one.covered, "  TLS", &format!("{}: {verdict}. {}", one.library, one.reason), &one.advice);
+            let verdict = if one.covered {
+                "covered"
+            } else {
+                "not covered"
+            };
+            line(
+                one.covered,
+                "  TLS",
+                &format!("{}: {verdict}. {}", one.library, one.reason),
+                &one.advice,
+            );
         }
     }
     well
@@ -70,7 +94,10 @@ fn process(pid: u32) -> bool {
 
 fn line(ok: bool, what: &str, found: &str, advice: &str) {
     let mark = if ok { "ok" } else { "!!" };
-    println!("  {mark}  {what:<16} {}", crate::view::escape::escape(found));
+    println!(
+        "  {mark}  {what:<16} {}",
+        crate::view::escape::escape(found)
+    );
     if !ok && !advice.is_empty() {
         println!("      {:<16} to do: {advice}", "");
     }

@@ -8,11 +8,23 @@ use super::select::Select;
 
 /// The options of the file, with those of the command line added.
 pub(super) fn merged(file: Option<&Path>, given: &Select) -> anyhow::Result<Select> {
-    let Some(path) = file else { return Ok(given.clone()) };
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    let Some(path) = file else {
+        return Ok(given.clone());
+    };
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut select = parse(&text).with_context(|| format!("in {}", path.display()))?;
-    let Select { pid, comm, exe, command, port, container, cgroup, all, full } = given.clone();
+    let Select {
+        pid,
+        comm,
+        exe,
+        command,
+        port,
+        container,
+        cgroup,
+        all,
+        full,
+    } = given.clone();
     select.pid.extend(pid);
     select.comm.extend(comm);
     select.exe.extend(exe);
@@ -58,7 +70,10 @@ mod tests {
 
     #[test]
     fn the_command_line_adds_to_the_file() {
-        let given = Select { port: vec![1], ..Select::default() };
+        let given = Select {
+            port: vec![1],
+            ..Select::default()
+        };
         assert_eq!(merged(None, &given).unwrap().port, [1]);
     }
 }

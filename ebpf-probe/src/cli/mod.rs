@@ -31,7 +31,13 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     /// What the probe says about itself on stderr: error, warn, info, debug or trace.
-    #[arg(long, global = true, env = "KAOS_PROBE_LOG", default_value = "warn", value_name = "LEVEL")]
+    #[arg(
+        long,
+        global = true,
+        env = "KAOS_PROBE_LOG",
+        default_value = "warn",
+        value_name = "LEVEL"
+    )]
     log: tracing::Level,
 }
 
@@ -56,10 +62,10 @@ pub(crate) fn main() -> anyhow::Result<u8> {
     log_to_stderr(cli.log);
     match cli.command {
         Command::Watch(args) => watch::run(args),
-        Command::Run(args) => run::run(args),
-        Command::Agent(args) => agent::run(args),
-        Command::Doctor(args) => doctor::run(&args),
-        Command::Gate(args) => run::gate(args),
+        Command::Run(args) => run::run(&args),
+        Command::Agent(args) => agent::run(&args),
+        Command::Doctor(args) => Ok(doctor::run(&args)),
+        Command::Gate(args) => run::gate(&args),
     }
 }
 

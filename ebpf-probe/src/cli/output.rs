@@ -22,9 +22,15 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Options that every command shares.
 #[derive(clap::Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct Output {
     /// The set of names: v1.41 (what backends read today) or gen-ai-dev.
-    #[arg(long, default_value = "v1.41", value_name = "SET", help_heading = "Spans")]
+    #[arg(
+        long,
+        default_value = "v1.41",
+        value_name = "SET",
+        help_heading = "Spans"
+    )]
     conventions: Profile,
     /// Write KAOS's own names beside them.
     #[arg(long, help_heading = "Spans")]
@@ -36,7 +42,13 @@ pub(super) struct Output {
     #[arg(long, help_heading = "Spans")]
     content: bool,
     /// The most bytes of each part of the content.
-    #[arg(long, default_value_t = 8192, value_name = "BYTES", requires = "content", help_heading = "Spans")]
+    #[arg(
+        long,
+        default_value_t = 8192,
+        value_name = "BYTES",
+        requires = "content",
+        help_heading = "Spans"
+    )]
     content_bytes: usize,
     /// Put command lines into resources. Keys may stand in them.
     #[arg(long, help_heading = "Spans")]
@@ -68,7 +80,11 @@ pub(super) struct Wanted {
 impl Wanted {
     /// Every process of the host.
     pub(super) fn everything() -> Self {
-        Self { selectors: vec![Selector::All], policy: POLICY_HEADS, hold: false }
+        Self {
+            selectors: vec![Selector::All],
+            policy: POLICY_HEADS,
+            hold: false,
+        }
     }
 }
 
@@ -93,7 +109,10 @@ impl Output {
                 command_lines: self.command_lines,
                 hold: wanted.hold,
             },
-            stitch: stitch::Config { conventions, ..stitch::Config::default() },
+            stitch: stitch::Config {
+                conventions,
+                ..stitch::Config::default()
+            },
             content_cap: if self.content { self.content_bytes } else { 0 },
             ring: self.ring,
             registry: Arc::clone(&sinks.registry),
@@ -156,7 +175,10 @@ pub(super) fn record(exporter: &MaybeExporter, span: &Arc<Span>) {
 
 /// Sends what waits; says what could not be sent.
 pub(super) async fn finish(exporter: &MaybeExporter) {
-    let taken = exporter.lock().ok().and_then(|mut exporter| exporter.take());
+    let taken = exporter
+        .lock()
+        .ok()
+        .and_then(|mut exporter| exporter.take());
     if let Some(exporter) = taken {
         let left = exporter.shutdown(DEADLINE).await;
         if left > 0 {
@@ -167,9 +189,15 @@ pub(super) async fn finish(exporter: &MaybeExporter) {
 
 fn publish(counters: &selfmetrics::Counters, counted: &Counters) {
     let at = |index: u32| counted[index as usize];
-    counters.cell(&selfmetrics::RING_REFUSALS).set(at(counter::RING_FULL));
-    counters.cell(&selfmetrics::HTTP2_CONNECTIONS).set(at(counter::HTTP2));
+    counters
+        .cell(&selfmetrics::RING_REFUSALS)
+        .set(at(counter::RING_FULL));
+    counters
+        .cell(&selfmetrics::HTTP2_CONNECTIONS)
+        .set(at(counter::HTTP2));
     for (index, name) in counter::NAMES.iter().enumerate() {
-        counters.labelled(&selfmetrics::KERNEL, name).set(counted[index]);
+        counters
+            .labelled(&selfmetrics::KERNEL, name)
+            .set(counted[index]);
     }
 }

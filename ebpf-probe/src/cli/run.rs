@@ -51,7 +51,7 @@ pub(super) struct GateArgs {
 }
 
 /// Runs the command; returns its exit code, or 128 and the signal that ended it.
-pub(super) fn run(args: Args) -> anyhow::Result<u8> {
+pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -66,9 +66,16 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
     }
     let mut file = args.json.as_ref().map(|path| json_file(path)).transpose()?;
     let totals = Arc::new(Mutex::new(Totals::default()));
-    let (sum, sink, registry) =
-        (Arc::clone(&totals), Arc::clone(&exporter), Arc::clone(&sinks.registry));
-    let wanted = Wanted { selectors: Vec::new(), policy: POLICY_HEADS, hold: true };
+    let (sum, sink, registry) = (
+        Arc::clone(&totals),
+        Arc::clone(&exporter),
+        Arc::clone(&sinks.registry),
+    );
+    let wanted = Wanted {
+        selectors: Vec::new(),
+        policy: POLICY_HEADS,
+        hold: true,
+    };
     let setup = args.output.setup(wanted, &sinks, move |span| {
         let span = Arc::new(span);
         let resource = registry.get(span.process);
@@ -87,7 +94,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
     let mut child = spawn(&args.command, &wait)?;
     drop(wait);
     capture.opt_in(child.id())?;
-    File::from(go).write_all(b"\n").context("the command's process is gone")?;
+    File::from(go)
+        .write_all(b"\n")
+        .context("the command's process is gone")?;
     let status = runtime.block_on(wait_for(&mut child))?;
     std::thread::sleep(GRACE);
     capture.stop()?;
@@ -99,7 +108,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
 }
 
 /// Waits until it is told to go on, then becomes the command.
-pub(super) fn gate(args: GateArgs) -> anyhow::Result<u8> {
+pub(super) fn gate(args: &GateArgs) -> anyhow::Result<u8> {
     let mut wait = File::open(format!("/proc/self/fd/{}", args.descriptor))?;
     let mut byte = [0];
     wait.read_exact(&mut byte).context("kaos-probe is gone")?;
@@ -108,12 +117,21 @@ pub(super) fn gate(args: GateArgs) -> anyhow::Result<u8> {
     let error = Command::new(program).args(rest).exec();
     eprintln!("kaos-probe: cannot run {program}: {error}");
     // What a shell says of a command that it cannot run.
-    Ok(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 })
+    Ok(if error.kind() == std::io::ErrorKind::NotFound {
+        127
+    } else {
+        126
+    })
 }
 
 fn json_file(path: &Path) -> anyhow::Result<View<File>> {
     let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(View::new(file, Mode::Json, Filter::default(), Terminal::plain()))
+    Ok(View::new(
+        file,
+        Mode::Json,
+        Filter::default(),
+        Terminal::plain(),
+    ))
 }
 
 fn spawn(command: &[String], wait: &OwnedFd) -> anyhow::Result<Child> {
@@ -150,6 +168,8 @@ async fn wait_for(child: &mut Child) -> anyhow::Result<ExitStatus> {
 }
 
 fn code(status: ExitStatus) -> u8 {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }

@@ -40,7 +40,17 @@ pub(super) struct Select {
 impl Select {
     /// The selectors.
     pub(super) fn selectors(&self) -> Vec<Selector> {
-        let Self { pid, comm, exe, command, port, container, cgroup, all, full: _ } = self;
+        let Self {
+            pid,
+            comm,
+            exe,
+            command,
+            port,
+            container,
+            cgroup,
+            all,
+            full: _,
+        } = self;
         let mut selectors = Vec::new();
         selectors.extend(pid.iter().copied().map(Selector::Pid));
         selectors.extend(comm.iter().cloned().map(Selector::Comm));

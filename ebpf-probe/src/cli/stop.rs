@@ -17,7 +17,11 @@ impl Stop {
     /// Listens, on the current tokio runtime.
     pub(super) fn on_signals() -> anyhow::Result<Self> {
         let stop = Self::default();
-        for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        for kind in [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ] {
             let mut signals = signal(kind)?;
             let stop = stop.clone();
             tokio::spawn(async move {

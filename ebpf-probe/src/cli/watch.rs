@@ -53,13 +53,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
     }
     let (sender, spans) = sync_channel::<Arc<Span>>(WAITING);
     let sink = Arc::clone(&exporter);
-    let setup = args.output.setup(Wanted::everything(), &sinks, move |span| {
-        let span = Arc::new(span);
-        output::record(&sink, &span);
-        if sender.try_send(span).is_err() {
-            tracing::warn!("the output is too slow: a call was not shown");
-        }
-    });
+    let setup = args
+        .output
+        .setup(Wanted::everything(), &sinks, move |span| {
+            let span = Arc::new(span);
+            output::record(&sink, &span);
+            if sender.try_send(span).is_err() {
+                tracing::warn!("the output is too slow: a call was not shown");
+            }
+        });
     let capture = Capture::start(setup)?;
     let mode = match (args.tree, args.json) {
         (true, _) => Mode::Tree,

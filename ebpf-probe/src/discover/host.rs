@@ -17,12 +17,22 @@ pub(crate) struct Finding {
 }
 
 /// `CAP_SYS_PTRACE`, `CAP_SYS_ADMIN`, `CAP_PERFMON`, `CAP_BPF` (capabilities(7)).
-const CAPABILITIES: [(u32, &str); 4] =
-    [(19, "SYS_PTRACE"), (21, "SYS_ADMIN"), (38, "PERFMON"), (39, "BPF")];
+const CAPABILITIES: [(u32, &str); 4] = [
+    (19, "SYS_PTRACE"),
+    (21, "SYS_ADMIN"),
+    (38, "PERFMON"),
+    (39, "BPF"),
+];
 
 /// Looks at everything that the probe depends on.
 pub(crate) fn findings() -> Vec<Finding> {
-    vec![kernel(), type_information(), capabilities(), uprobes(), lockdown()]
+    vec![
+        kernel(),
+        type_information(),
+        capabilities(),
+        uprobes(),
+        lockdown(),
+    ]
 }
 
 fn kernel() -> Finding {
@@ -46,7 +56,11 @@ fn type_information() -> Finding {
     Finding {
         what: "type information",
         ok,
-        found: format!("{} {}", crate::kernel::VMLINUX, if ok { "is there" } else { "is missing" }),
+        found: format!(
+            "{} {}",
+            crate::kernel::VMLINUX,
+            if ok { "is there" } else { "is missing" }
+        ),
         advice: "the kernel must be built with CONFIG_DEBUG_INFO_BTF",
     }
 }
@@ -59,7 +73,9 @@ fn capabilities() -> Finding {
         .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
         .unwrap_or(0);
     let has = |bit: u32| effective >> bit & 1 == 1;
-    let missing = CAPABILITIES.iter().filter(|(bit, name)| !has(*bit) && *name != "SYS_ADMIN");
+    let missing = CAPABILITIES
+        .iter()
+        .filter(|(bit, name)| !has(*bit) && *name != "SYS_ADMIN");
     let missing: Vec<&str> = missing.map(|(_, name)| *name).collect();
     Finding {
         what: "capabilities",
@@ -78,7 +94,12 @@ fn uprobes() -> Finding {
     Finding {
         what: "uprobes",
         ok,
-        found: if ok { "can be made" } else { "the kernel has none" }.to_owned(),
+        found: if ok {
+            "can be made"
+        } else {
+            "the kernel has none"
+        }
+        .to_owned(),
         advice: "TLS is seen only on kernels with CONFIG_UPROBES, and where /sys is mounted",
     }
 }
@@ -89,13 +110,20 @@ fn lockdown() -> Finding {
     Finding {
         what: "lockdown",
         ok: !confidential,
-        found: if state.is_empty() { "off".to_owned() } else { state },
+        found: if state.is_empty() {
+            "off".to_owned()
+        } else {
+            state
+        },
         advice: "lockdown=confidentiality forbids reading user memory; integrity allows it",
     }
 }
 
 fn read(path: &str) -> String {
-    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+    fs::read_to_string(path)
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 #[cfg(test)]

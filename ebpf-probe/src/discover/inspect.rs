@@ -26,7 +26,9 @@ pub(crate) fn process(tgid: u32) -> Option<Report> {
     let mut files = Vec::new();
     for mapped in proc::mapped(tgid) {
         let is_executable = executable.as_ref() == Some(&mapped.path);
-        let Some(facts) = inspect(tgid, &mapped) else { continue };
+        let Some(facts) = inspect(tgid, &mapped) else {
+            continue;
+        };
         if is_executable {
             runtime = name_of(&facts.runtime);
         }
@@ -39,7 +41,11 @@ pub(crate) fn process(tgid: u32) -> Option<Report> {
             files.push((mapped.path.to_string_lossy().into_owned(), coverage));
         }
     }
-    Some(Report { process, runtime, files })
+    Some(Report {
+        process,
+        runtime,
+        files,
+    })
 }
 
 fn inspect(tgid: u32, mapped: &Mapped) -> Option<Facts> {

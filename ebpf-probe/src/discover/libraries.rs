@@ -38,7 +38,9 @@ impl Libraries {
         if self.files.contains_key(&mapped.inode) || self.files.len() >= MOST {
             return false;
         }
-        let Some((path, file)) = open(tgid, mapped) else { return false };
+        let Some((path, file)) = open(tgid, mapped) else {
+            return false;
+        };
         let library = match sites(&file) {
             None => Library::None,
             Some(Err(reason)) => Library::Failed(reason),
@@ -88,8 +90,10 @@ fn attach(path: &std::path::Path, found: &OpenSslSites, control: &mut Control) -
     }
     let mut attached = Vec::new();
     // Returns first: an entry without its return would wait for nothing.
-    let (returns, entries): (Vec<_>, Vec<_>) =
-        found.sites.iter().partition(|site| site.when == When::Return);
+    let (returns, entries): (Vec<_>, Vec<_>) = found
+        .sites
+        .iter()
+        .partition(|site| site.when == When::Return);
     for site in returns.into_iter().chain(entries) {
         match control.attach(program(site), path, site.file_offset) {
             Ok(link) => attached.push(link),

@@ -96,7 +96,9 @@ impl Discovery {
             counted_at: Instant::now(),
         };
         if discovery.options.selectors.contains(&Selector::All) {
-            discovery.control.set_default_policy(discovery.options.policy)?;
+            discovery
+                .control
+                .set_default_policy(discovery.options.policy)?;
         }
         for tgid in proc::all()? {
             discovery.consider(tgid);
@@ -167,7 +169,9 @@ impl Discovery {
         if tgid == std::process::id() {
             return;
         }
-        let Some(process) = proc::process(tgid) else { return };
+        let Some(process) = proc::process(tgid) else {
+            return;
+        };
         let selectors = &self.options.selectors;
         if self.opted_in.contains_key(&tgid) {
             self.look_at_libraries(tgid);
@@ -184,7 +188,11 @@ impl Discovery {
     fn opt_in(&mut self, tgid: u32) {
         let flags = if self.options.hold { PROCESS_HELD } else { 0 };
         // The kernel half fills in the start: /proc knows it to a clock tick only.
-        let policy = Policy { policy: self.options.policy, flags, start: 0 };
+        let policy = Policy {
+            policy: self.options.policy,
+            flags,
+            start: 0,
+        };
         if let Err(error) = self.control.set_policy(tgid, policy) {
             tracing::warn!(pid = tgid, error = format!("{error:#}"), "cannot opt in");
             return;
@@ -212,12 +220,14 @@ impl Discovery {
     /// Says what a process is, to the stitcher and to the exporters.
     fn describe(&mut self, id: ProcessId) {
         let now = proc::process(id.tgid).or_else(|| self.looks.get(&id.tgid).cloned());
-        let Some(process) = now.filter(|process| is_same(process, id)) else { return };
+        let Some(process) = now.filter(|process| is_same(process, id)) else {
+            return;
+        };
         self.opted_in.insert(id.tgid, id.start);
-        let parent = self
-            .opted_in
-            .get(&process.parent)
-            .map(|start| ProcessId { tgid: process.parent, start: *start });
+        let parent = self.opted_in.get(&process.parent).map(|start| ProcessId {
+            tgid: process.parent,
+            start: *start,
+        });
         let facts = ProcessFacts {
             executable: process
                 .executable
@@ -234,14 +244,28 @@ impl Discovery {
     }
 
     fn identity(&self, process: &Process) -> identity::Facts {
-        let name = process.executable.as_ref().and_then(|path| path.file_name());
+        let name = process
+            .executable
+            .as_ref()
+            .and_then(|path| path.file_name());
         identity::Facts {
             otel_service_name: process.environment.otel_service_name.clone(),
             otel_resource_attributes: process.environment.otel_resource_attributes.clone(),
             executable: name.map(|name| name.to_string_lossy().into_owned()),
-            executable_path: process.executable.as_ref().map(|p| p.to_string_lossy().into_owned()),
-            script: script_of(process),
-            command_line: self.options.command_lines.then(|| process.arguments.join(" ")),
+            executable_path: process
+                .executable
+                .as_ref()
+                .map(|p| p.to_string_lossy().into_owned()),
+            // An agent is better known by its name than by the server that runs it.
+            script: process
+                .environment
+                .agent_name
+                .clone()
+                .or_else(|| script_of(process)),
+            command_line: self
+                .options
+                .command_lines
+                .then(|| process.arguments.join(" ")),
             owner: process.uid.map(|uid| uid.to_string()),
             parent_pid: Some(process.parent),
             created: None,
@@ -261,7 +285,12 @@ const fn is_same(process: &Process, id: ProcessId) -> bool {
 /// The script or module that an interpreter runs.
 fn script_of(process: &Process) -> Option<String> {
     const INTERPRETERS: [&str; 6] = ["python", "pypy", "node", "ruby", "perl", "bun"];
-    let executable = process.executable.as_ref()?.file_name()?.to_string_lossy().into_owned();
+    let executable = process
+        .executable
+        .as_ref()?
+        .file_name()?
+        .to_string_lossy()
+        .into_owned();
     if !INTERPRETERS.iter().any(|name| executable.starts_with(name)) {
         return None;
     }
@@ -290,7 +319,10 @@ mod tests {
     #[test]
     fn the_script_of_an_interpreter_is_its_name() {
         for (arguments, want) in [
-            (&["python", "-u", "/srv/agent.py", "--port", "1"][..], Some("agent.py")),
+            (
+                &["python", "-u", "/srv/agent.py", "--port", "1"][..],
+                Some("agent.py"),
+            ),
             (&["python3", "-m", "pais.server"], Some("pais.server")),
             (&["python", "-X", "dev", "x.py"], Some("x.py")),
             (&["python", "-c", "print(1)"], None),

@@ -12,8 +12,14 @@ pub(crate) fn of(tgid: u32) -> Vec<u16> {
     let sockets = sockets(tgid);
     let mut ports = Vec::new();
     for table in ["tcp", "tcp6"] {
-        let Ok(lines) = fs::read_to_string(format!("/proc/{tgid}/net/{table}")) else { continue };
-        let found = lines.lines().skip(1).filter_map(parse).filter(|(_, inode)| sockets.contains(inode));
+        let Ok(lines) = fs::read_to_string(format!("/proc/{tgid}/net/{table}")) else {
+            continue;
+        };
+        let found = lines
+            .lines()
+            .skip(1)
+            .filter_map(parse)
+            .filter(|(_, inode)| sockets.contains(inode));
         ports.extend(found.map(|(port, _)| port));
     }
     ports.sort_unstable();
@@ -22,16 +28,25 @@ pub(crate) fn of(tgid: u32) -> Vec<u16> {
 }
 
 fn sockets(tgid: u32) -> HashSet<u64> {
-    let Ok(entries) = fs::read_dir(format!("/proc/{tgid}/fd")) else { return HashSet::new() };
-    let targets = entries.take(MOST).filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let Ok(entries) = fs::read_dir(format!("/proc/{tgid}/fd")) else {
+        return HashSet::new();
+    };
+    let targets = entries
+        .take(MOST)
+        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
     targets
         .filter_map(|target| {
-            target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+            target
+                .to_str()?
+                .strip_prefix("socket:[")?
+                .strip_suffix(']')?
+                .parse()
+                .ok()
         })
         .collect()
 }
 
-/// Local port and inode of a line: `sl local_address rem_address st queues … inode` (proc_net_tcp).
+/// Local port and inode of a line: `sl local_address rem_address st queues … inode` (`proc_net_tcp`).
 fn parse(line: &str) -> Option<(u16, u64)> {
     let mut fields = line.split_ascii_whitespace();
     let port = fields.nth(1)?.rsplit_once(':')?.1;

@@ -77,7 +77,8 @@ pub(crate) fn process(tgid: u32) -> Option<Process> {
 
 /// All processes, by number.
 pub(crate) fn all() -> io::Result<Vec<u32>> {
-    let names = std::fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let names =
+        std::fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     Ok(names.filter_map(|name| name.parse().ok()).collect())
 }
 
@@ -115,7 +116,11 @@ fn path(tgid: u32, name: &str) -> PathBuf {
 
 fn bytes(tgid: u32, name: &str, cap: u64) -> Option<Vec<u8>> {
     let mut content = Vec::new();
-    File::open(path(tgid, name)).ok()?.take(cap).read_to_end(&mut content).ok()?;
+    File::open(path(tgid, name))
+        .ok()?
+        .take(cap)
+        .read_to_end(&mut content)
+        .ok()?;
     Some(content)
 }
 
@@ -132,7 +137,11 @@ fn parse_stat(stat: &str) -> Option<(String, u32, u64)> {
     let mut fields = tail.split(' ');
     let parent = fields.nth(1)?.parse().ok()?;
     let ticks: u64 = fields.nth(17)?.parse().ok()?;
-    Some((comm.to_owned(), parent, ticks.saturating_mul(NANOS_PER_TICK)))
+    Some((
+        comm.to_owned(),
+        parent,
+        ticks.saturating_mul(NANOS_PER_TICK),
+    ))
 }
 
 fn parse_list(bytes: &[u8]) -> impl Iterator<Item = String> {
@@ -143,7 +152,9 @@ fn parse_list(bytes: &[u8]) -> impl Iterator<Item = String> {
 fn environment(bytes: &[u8]) -> Environment {
     let mut found = Environment::default();
     for variable in bytes.split(|b| *b == 0) {
-        let Some(at) = variable.iter().position(|b| *b == b'=') else { continue };
+        let Some(at) = variable.iter().position(|b| *b == b'=') else {
+            continue;
+        };
         let slot = match &variable[..at] {
             b"AGENT_NAME" => &mut found.agent_name,
             b"OTEL_SERVICE_NAME" => &mut found.otel_service_name,
@@ -169,14 +180,20 @@ fn parse_map(line: &str) -> Option<Mapped> {
     let major = u64::from_str_radix(major, 16).ok()?;
     let minor = u64::from_str_radix(minor, 16).ok()?;
     let path = path.strip_suffix(" (deleted)").unwrap_or(path);
-    Some(Mapped { inode: ((major << 32) | minor, inode), path: PathBuf::from(path) })
+    Some(Mapped {
+        inode: ((major << 32) | minor, inode),
+        path: PathBuf::from(path),
+    })
 }
 
 /// The last run of 64 hexadecimal digits in the cgroup's path: the id form of containerd, CRI-O,
 /// Docker and Podman, under the systemd and the cgroupfs driver alike.
 fn container_of(cgroup: &str) -> Option<String> {
     let parts = cgroup.rsplit(|c: char| !c.is_ascii_hexdigit());
-    parts.filter(|part| part.len() == 64).map(str::to_ascii_lowercase).next()
+    parts
+        .filter(|part| part.len() == 64)
+        .map(str::to_ascii_lowercase)
+        .next()
 }
 
 fn cgroup_path(cgroup: &str) -> Option<String> {
@@ -192,7 +209,10 @@ mod tests {
     #[test]
     fn a_name_may_hold_anything() {
         let stat = "42 (a) R (x) ) S 7 1 1 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 1";
-        assert_eq!(parse_stat(stat), Some(("a) R (x) ".to_owned(), 7, 123_450_000_000)));
+        assert_eq!(
+            parse_stat(stat),
+            Some(("a) R (x) ".to_owned(), 7, 123_450_000_000))
+        );
         assert_eq!(parse_stat("42 (x"), None);
         assert_eq!(parse_stat("42 (x) S 1"), None);
     }
@@ -203,13 +223,18 @@ mod tests {
         assert_eq!(me.executable, std::env::current_exe().ok());
         assert!(me.start_tick > 0);
         assert!(all().unwrap().contains(&me.tgid));
-        assert!(mapped(me.tgid).iter().any(|m| Some(&m.path) == me.executable.as_ref()));
+        assert!(
+            mapped(me.tgid)
+                .iter()
+                .any(|m| Some(&m.path) == me.executable.as_ref())
+        );
         assert!(process(u32::MAX).is_none());
     }
 
     #[test]
     fn only_files_mapped_executable_count() {
-        let line = "7f00-7f01 r-xp 00001000 fe:00 1234                       /usr/lib/my lib.so (deleted)";
+        let line =
+            "7f00-7f01 r-xp 00001000 fe:00 1234                       /usr/lib/my lib.so (deleted)";
         let mapped = parse_map(line).unwrap();
         assert_eq!(mapped.path, Path::new("/usr/lib/my lib.so"));
         assert_eq!(mapped.inode, (0xfe << 32, 1234));

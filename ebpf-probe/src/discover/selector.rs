@@ -40,13 +40,13 @@ impl Selector {
             }),
             Self::Command(pattern) => glob(pattern, &process.arguments.join(" ")),
             Self::Comm(pattern) => glob(pattern, &process.comm),
-            Self::Container(prefix) => process
-                .container
-                .as_ref()
-                .is_some_and(|id| !prefix.is_empty() && id.starts_with(&prefix.to_ascii_lowercase())),
+            Self::Container(prefix) => process.container.as_ref().is_some_and(|id| {
+                !prefix.is_empty() && id.starts_with(&prefix.to_ascii_lowercase())
+            }),
             Self::Cgroup(path) => process.cgroup.as_ref().is_some_and(|own| {
                 let path = path.trim_end_matches('/');
-                own.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                own.strip_prefix(path)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             }),
             Self::Port(port) => ports(process.tgid).contains(port),
         }
@@ -56,7 +56,8 @@ impl Selector {
 /// Matches `text` against a pattern in which `*` stands for any run and `?` for any character.
 /// Takes time in proportion to the product of the lengths at the most.
 pub(crate) fn glob(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     let mut star = None;
     while t < text.len() {
@@ -91,7 +92,11 @@ mod tests {
         for (pattern, text, want) in [
             ("python*", "python3.12", true),
             ("python*", "cpython", false),
-            ("*uvicorn*pais*", "/v/bin/python uvicorn --factory pais.server", true),
+            (
+                "*uvicorn*pais*",
+                "/v/bin/python uvicorn --factory pais.server",
+                true,
+            ),
             ("a?c", "abc", true),
             ("a?c", "ac", false),
             ("*", "", true),

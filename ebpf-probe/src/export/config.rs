@@ -145,6 +145,7 @@ impl Config {
     }
 
     /// A configuration that exports nothing.
+    #[cfg(test)]
     pub(crate) fn nothing() -> Self {
         let off = |name: &str| (name == "OTEL_SDK_DISABLED").then(|| "true".to_owned());
         Self::from_env(off).expect("no endpoint is read when the SDK is disabled")

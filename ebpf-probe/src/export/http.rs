@@ -58,6 +58,7 @@ impl Server {
     }
 
     /// The address, with the port that the kernel chose where it was 0.
+    #[cfg(test)]
     pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }

@@ -281,11 +281,6 @@ impl Cell {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    /// Raises a counter to a total that is kept elsewhere, as the kernel's are.
-    pub(crate) fn raise_to(&self, total: u64) {
-        self.0.fetch_max(total, Ordering::Relaxed);
-    }
-
     /// The value.
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -302,9 +297,9 @@ mod tests {
         counters.cell(&RECORDS).add(2);
         counters.clone().cell(&RECORDS).add(3);
         let cell = counters.cell(&RECORDS);
-        cell.raise_to(4);
+        cell.set(4);
         assert_eq!(cell.get(), 5);
-        cell.raise_to(9);
+        cell.set(9);
         assert_eq!(
             counters.read(),
             [Reading {

@@ -6,8 +6,11 @@
 mod btf;
 mod control;
 mod feed;
+mod memory;
 mod offsets;
 mod pod;
+#[cfg(test)]
+mod tests;
 
 use anyhow::{Context as _, anyhow};
 use aya::programs::BtfTracePoint;
@@ -43,6 +46,8 @@ pub(crate) fn load(ring_bytes: u32) -> anyhow::Result<(Feed, Control)> {
     for (program, tracepoint) in TRACEPOINTS {
         attach(&mut ebpf, program, tracepoint, &btf)?;
     }
+    drop(btf);
+    memory::give_back();
     let feed = Feed::new(&mut ebpf)?;
     let control = Control::new(ebpf)?;
     Ok((feed, control))

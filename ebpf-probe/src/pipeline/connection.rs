@@ -23,7 +23,10 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(info: &ConnInfo, options: Options) -> Self {
         // A call is followed from its head on, so what was missed before is no loss of its own.
-        let whole = ConnInfo { late: false, ..info.clone() };
+        let whole = ConnInfo {
+            late: false,
+            ..info.clone()
+        };
         Self {
             tgid: info.process.tgid,
             tls: info.transport == Transport::Tls,
@@ -37,7 +40,9 @@ impl Connection {
     /// Takes bytes; returns how many of them were missed.
     pub(super) fn data(&mut self, data: &Data<'_>) -> u64 {
         let parts = self.assembler.push(data);
-        let Self { messages, reader, .. } = self;
+        let Self {
+            messages, reader, ..
+        } = self;
         if parts.gap_before > 0 {
             messages.gap(data.direction, parts.gap_before, data.at, reader);
         }

@@ -54,7 +54,13 @@ pub(crate) struct Driver {
 impl Driver {
     /// A driver of these stages.
     pub(crate) fn new(feed: Feed, pipeline: Pipeline, handles: Handles) -> Self {
-        Self { feed, pipeline, handles, described: HashMap::new(), objects: HashMap::new() }
+        Self {
+            feed,
+            pipeline,
+            handles,
+            described: HashMap::new(),
+            objects: HashMap::new(),
+        }
     }
 
     /// Works until it is told to stop; then everything that waits goes out.
@@ -80,7 +86,13 @@ impl Driver {
             self.pipeline.process(id, facts);
         }
         let now = monotonic_now();
-        let Self { feed, pipeline, handles, described, objects } = self;
+        let Self {
+            feed,
+            pipeline,
+            handles,
+            described,
+            objects,
+        } = self;
         let mut gone = Vec::new();
         let taken = feed.drain(BATCH, |raw| match feed::read(raw) {
             Some(Input::Stream(record)) => {
@@ -101,13 +113,16 @@ impl Driver {
                 describe(info.process, described, handles);
             }
             Some(Input::Process(event)) => {
-                let id = match event {
-                    ProcessEvent::Exit(id, _) | ProcessEvent::Exec(id) => Some(id),
-                    ProcessEvent::Fork { .. } | ProcessEvent::Map(_) => None,
-                };
-                if let Some(id) = id {
-                    described.remove(&id.tgid);
-                    gone.extend(pipeline.process_gone(id, now, now));
+                match event {
+                    ProcessEvent::Exit(id, at) => {
+                        described.remove(&id.tgid);
+                        gone.extend(pipeline.process_gone(id, at, now));
+                    }
+                    ProcessEvent::Exec(id) => {
+                        described.remove(&id.tgid);
+                        gone.extend(pipeline.memory_gone(id, now, now));
+                    }
+                    ProcessEvent::Fork { .. } | ProcessEvent::Map(_) => {}
                 }
                 let _ = handles.requests.send(Request::Event(event));
             }

@@ -100,12 +100,22 @@ impl Pipeline {
 
     /// A process is gone, and with it its TLS connections; returns those.
     pub(crate) fn process_gone(&mut self, id: ProcessId, at: Nanos, now: Nanos) -> Vec<ConnId> {
-        let theirs = self.connections.iter().filter(|(_, c)| c.dies_with(id.tgid));
+        let theirs = self.memory_gone(id, at, now);
+        self.stitcher.process_gone(id, now);
+        theirs
+    }
+
+    /// A process runs another program: its sockets go on, but its TLS connections, which were
+    /// in its memory, are gone; returns those.
+    pub(crate) fn memory_gone(&mut self, id: ProcessId, at: Nanos, now: Nanos) -> Vec<ConnId> {
+        let theirs = self
+            .connections
+            .iter()
+            .filter(|(_, c)| c.dies_with(id.tgid));
         let theirs: Vec<ConnId> = theirs.map(|(id, _)| *id).collect();
         for conn in &theirs {
             self.close(*conn, at, Closed::Exit, now);
         }
-        self.stitcher.process_gone(id, now);
         theirs
     }
 
@@ -147,7 +157,8 @@ impl Pipeline {
         self.counters.connections += 1;
         self.counters.late += u64::from(info.late);
         self.stitcher.connection_opened(info);
-        self.connections.insert(info.id, Connection::new(info, self.options));
+        self.connections
+            .insert(info.id, Connection::new(info, self.options));
     }
 
     fn close(&mut self, id: ConnId, at: Nanos, why: Closed, now: Nanos) {
@@ -160,7 +171,9 @@ impl Pipeline {
     }
 
     fn collect(&mut self, id: ConnId, now: Nanos) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
         for output in connection.outputs() {
             match output {
                 Output::Started(started) => self.stitcher.started(&started),

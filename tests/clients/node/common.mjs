@@ -82,12 +82,10 @@ export async function run(call) {
       waiting -= 1;
       if (waiting === 0 && args.midstream) report({ ready: process.pid });
     });
-    if (!args.midstream) {
-      report({ ready: process.pid });
-      const lines = createInterface({ input: process.stdin });
-      await new Promise((resolve) => lines.once("line", resolve));
-      lines.close();
-    }
+    if (!args.midstream) report({ ready: process.pid });
+    const lines = createInterface({ input: process.stdin });
+    await new Promise((resolve) => lines.once("line", resolve));
+    lines.close();
   }
   await all(call, Number(args.count), false);
   await new Promise((resolve) => setTimeout(resolve, 1000 * Number(args.linger)));

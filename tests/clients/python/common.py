@@ -29,7 +29,7 @@ def arguments():
                         help="make one call on each connection, then wait for a line on stdin")
     parser.add_argument("--hold-script", help="the script of those first calls")
     parser.add_argument("--midstream", action="store_true",
-                        help="say ready in the middle of the first calls, and do not wait")
+                        help="the same, but say ready in the middle of those first calls")
     parser.add_argument("--linger", type=float, default=0,
                         help="seconds to keep connections open after the last call")
     return parser.parse_args()
@@ -63,7 +63,7 @@ class Plan:
     def wait(self):
         if not self.args.midstream:
             self.ready()
-            sys.stdin.readline()
+        sys.stdin.readline()
 
 
 def finished(line, facts, error):

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use openssl::ssl::SslStream;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::set_socket_linger;
 
 /// A connection. TLS goes through the system's libssl, so that the server side of a TLS call
@@ -55,7 +56,14 @@ impl Read for Conn {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.read(out),
-            Self::Tls(stream) => stream.read(out),
+            Self::Tls(stream) => {
+                // A thread that sits inside SSL_read when the probe comes cannot be seen to leave
+                // it. Servers wait for the socket first, and so does this one.
+                if stream.ssl().pending() == 0 {
+                    poll(&mut [PollFd::new(stream.get_ref(), PollFlags::IN)], None)?;
+                }
+                stream.read(out)
+            }
         }
     }
 }

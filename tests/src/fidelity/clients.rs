@@ -72,7 +72,7 @@ impl Runtimes {
                 command.arg("--hold");
             }
             When::Midstream => {
-                command.args(["--midstream", "--hold-script=n40-i100"]);
+                command.args(["--midstream", "--hold-script=n120-i100"]);
             }
             When::After | When::Beside => {}
         }

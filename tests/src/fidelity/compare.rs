@@ -15,6 +15,9 @@ pub struct Given<'a> {
     pub calls: &'a [Record],
     /// All spans that claim to be of these calls, or that nobody claims.
     pub spans: &'a [SeenSpan],
+    /// When the client itself had the whole answer, by the model that it asked for, on the log's
+    /// clock: a busy client reads long after the server wrote, and its call ends then.
+    pub heard: &'a BTreeMap<String, u64>,
     /// Nanoseconds to add to the log's times to get to the spans'.
     pub epoch_offset: u64,
 }
@@ -96,9 +99,11 @@ pub fn compare(given: Given<'_>) -> Verdict {
         let mut side = Side::default();
         for call in given.calls {
             let spans = by_key.get(&(call.facts.asked.as_str(), server));
+            let heard = given.heard.get(&call.facts.asked).filter(|_| !server);
             side.judge(
                 call,
                 spans.map_or(&[][..], Vec::as_slice),
+                heard.map_or(call.end, |heard| call.end.max(*heard)),
                 given.epoch_offset,
             );
         }
@@ -123,13 +128,15 @@ fn describe(span: &SeenSpan) -> String {
 }
 
 impl Side {
-    fn judge(&mut self, call: &Record, spans: &[&SeenSpan], offset: u64) {
+    /// `over`: when the call was over on this side, on the log's clock.
+    fn judge(&mut self, call: &Record, spans: &[&SeenSpan], over: u64, offset: u64) {
         let [span] = spans else {
             self.wrong
                 .push(format!("{} has {} spans", call.facts.asked, spans.len()));
             return;
         };
         self.times(call, span, offset);
+        self.delay.add(span.arrived.saturating_sub(over + offset));
         let wrong = differences(call, span);
         if wrong.is_empty() {
             self.exact += 1;
@@ -154,7 +161,6 @@ impl Side {
         // A stream may be over with its end mark or with its body: both stand in the log.
         let (done, end) = (call.done.min(call.end) + offset, call.end + offset);
         self.end.add(span.end.abs_diff(span.end.clamp(done, end)));
-        self.delay.add(span.arrived.saturating_sub(end));
     }
 }
 

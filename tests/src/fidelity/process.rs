@@ -172,6 +172,8 @@ pub struct ClientLine {
     pub held: bool,
     /// The process that made the call.
     pub pid: u32,
+    /// When it had the whole answer, on the log's clock.
+    pub end: u64,
     /// The id that it saw.
     pub id: Option<String>,
     /// The model that it saw.

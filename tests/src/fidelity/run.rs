@@ -17,7 +17,7 @@ use super::real_run;
 use super::report::{Report, Row};
 use super::span::{Kind, SeenSpan};
 use super::witness;
-use crate::clock::epoch_offset;
+use crate::clock::{epoch_offset, monotonic};
 use crate::fake::log::Record;
 
 /// The longest that one cell's client may take.
@@ -47,9 +47,9 @@ pub(super) fn matrix(args: &FidelityArgs) -> Result<Report> {
     let before = matrix.start_all(before)?;
     matrix.start_probe(args)?;
     // The probe may come before a server or after it: half of the cells have a younger one.
-    matrix
-        .fakes
-        .push(FakeServer::start(&matrix.folder, "young")?);
+    let young = FakeServer::start(&matrix.folder, "young")?;
+    matrix.pids.insert(young.pid());
+    matrix.fakes.push(young);
     let (beside, after): (Vec<_>, Vec<_>) = after
         .into_iter()
         .partition(|(_, cell)| cell.when == When::Beside);
@@ -78,6 +78,8 @@ pub(super) struct Matrix {
     fakes: Vec<FakeServer>,
     probe: Option<Probe>,
     epoch_offset: u64,
+    /// When the probe had seen its first call.
+    seeing_since: u64,
     pids: BTreeSet<u32>,
     report: Report,
     started: Instant,
@@ -133,6 +135,7 @@ impl Matrix {
             folder,
             probe: None,
             epoch_offset: epoch_offset(),
+            seeing_since: 0,
             report: Report::default(),
             started: Instant::now(),
         })
@@ -160,6 +163,7 @@ impl Matrix {
             );
             self.report.findings.push(late);
         }
+        self.seeing_since = monotonic();
         self.probe = Some(probe);
         Ok(())
     }
@@ -170,7 +174,7 @@ impl Matrix {
             .into_iter()
             .map(|(tag, cell)| self.start(tag, cell))
             .collect();
-        // Those in mid-stream come last: they do not wait, and are ready all at once.
+        // Those in mid-stream come last, for the probe must come before their streams end.
         all.sort_by_key(|started| started.cell.when == When::Midstream);
         for started in all.iter_mut().filter(|s| s.cell.when != When::Beside) {
             let running = started
@@ -241,12 +245,12 @@ impl Matrix {
             mut held,
         } = started;
         let mut running = running?;
-        if cell.when == When::Before {
+        if matches!(cell.when, When::Before | When::Midstream) {
             running.go()?;
         }
         held.extend(client_lines(&running, false, CLIENT_TIME)?);
         self.pids.extend(held.iter().map(|line| line.pid));
-        let lines: Vec<ClientLine> = held.into_iter().filter(|line| !line.held).collect();
+        let (halves, lines): (Vec<_>, Vec<_>) = held.into_iter().partition(|line| line.held);
         let server = if cell.api == "a2a" {
             &self.agent
         } else {
@@ -256,6 +260,9 @@ impl Matrix {
         let count = cell.calls as usize;
         let records = records(server, &format!("{mine}c"), count)?;
         let mut findings = witness::differences(&records, &lines);
+        if cell.when == When::Midstream && halves.iter().any(|half| half.end < self.seeing_since) {
+            findings.push("a stream ended before the probe could join it".to_owned());
+        }
         if records.len() != count {
             findings.push(format!("{} calls came, not {count}", records.len()));
         }
@@ -270,7 +277,10 @@ impl Matrix {
         let of_cell = |span: &SeenSpan| span.key().is_some_and(|key| key.contains(&mine));
         probe.wait(2 * records.len(), SPAN_TIME, of_cell);
         let spans = probe.spans(of_cell);
+        let heard = lines.iter().map(|line| (line.asked.clone(), line.end));
+        let heard = heard.collect();
         let verdict = compare(Given {
+            heard: &heard,
             calls: &records,
             spans: &spans,
             epoch_offset: self.epoch_offset,
@@ -326,7 +336,9 @@ impl Matrix {
             let calls = records.iter().filter(calls).count();
             for kind in [Kind::Client, Kind::Server] {
                 let mine = |span: &&SeenSpan| {
-                    span.kind == kind && span.text("mcp.method.name") == Some(method)
+                    // Others on this host may speak MCP as well.
+                    let ours = span.pid().is_some_and(|pid| self.pids.contains(&pid));
+                    ours && span.kind == kind && span.text("mcp.method.name") == Some(method)
                 };
                 let seen = spans.iter().filter(mine).count();
                 if seen != calls {

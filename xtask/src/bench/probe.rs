@@ -33,7 +33,14 @@ pub(crate) fn run(what: &str, Args { probe, rest }: &Args) -> anyhow::Result<()>
     };
     let mut build = cargo();
     build.args(["build", "--release", "--package", "kaos-bench"]);
-    build.args(["--package", "e2e", "--bin", "kaos-bench", "--bin", "kaos-fake"]);
+    build.args([
+        "--package",
+        "e2e",
+        "--bin",
+        "kaos-bench",
+        "--bin",
+        "kaos-fake",
+    ]);
     run_command(&mut build)?;
     let release = paths::target_dir().join("release");
     let mut bench = command(release.join("kaos-bench"));

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::span::Span;
+use super::tree::Names;
 use crate::interrupt;
 
 /// How long the probe may take until it sees its first call; the promise is a second, but the
@@ -30,12 +31,24 @@ pub(crate) struct Probe {
 struct Watch(Child);
 
 impl Probe {
-    /// Starts both. `otlp` names where spans go besides, for the UI.
-    pub(crate) fn start(program: &Path, dir: &Path, otlp: Option<&str>) -> Result<Self> {
+    /// Starts both, to show the calls of the demo's own `parts`: others may call models on this
+    /// host too, and neither the trees nor the account of the demo's model server are theirs.
+    /// `otlp` names where spans go besides, for the UI.
+    pub(crate) fn start(
+        program: &Path,
+        dir: &Path,
+        parts: &Names,
+        otlp: Option<&str>,
+    ) -> Result<Self> {
+        let pids: Vec<String> = parts
+            .iter()
+            .map(|(pid, _)| format!("--pid={pid}"))
+            .collect();
         let file = dir.join("spans.jsonl");
         let log = dir.join("probe.log");
         let mut json = Command::new(program);
         json.args(["watch", "--json"])
+            .args(&pids)
             .stdout(File::create(&file)?)
             .stderr(File::create(&log)?);
         if let Some(endpoint) = otlp {
@@ -47,7 +60,7 @@ impl Probe {
         }
         let spans = Watch::start(&mut json)?;
         let mut probe = Self {
-            lines: Watch::start(Command::new(program).arg("watch"))?,
+            lines: Watch::start(Command::new(program).arg("watch").args(&pids))?,
             spans,
             file,
             log,
@@ -66,7 +79,7 @@ impl Probe {
             self.check()?;
             interrupt::check()?;
             call()?;
-            sleep(Duration::from_millis(100));
+            sleep(Duration::from_millis(250));
         }
         Ok(start.elapsed())
     }

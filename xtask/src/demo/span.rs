@@ -23,7 +23,7 @@ pub(crate) struct Span {
     /// Since the epoch.
     pub(crate) end: Duration,
     /// The status is ERROR.
-    pub(crate) failed: bool,
+    failed: bool,
     resource: Value,
     attributes: Value,
 }
@@ -67,6 +67,13 @@ impl Span {
     /// A text attribute.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.attributes[name].as_str()
+    }
+
+    /// What went wrong, if anything did. A server's span whose client is to blame has an
+    /// `error.type` without the status ERROR: the conventions want it so.
+    pub(crate) fn error(&self) -> Option<&str> {
+        let unknown = self.failed.then_some("unknown");
+        self.text("error.type").or(unknown)
     }
 
     /// A numeric attribute.
@@ -168,7 +175,8 @@ mod tests {
         .expect("reads");
         assert_eq!(span.parent, None);
         assert_eq!(span.kind, "client");
-        assert!(span.failed && span.is("telemetry.kaos.counts"));
+        assert!(span.is("telemetry.kaos.counts"));
+        assert_eq!(span.error(), Some("unknown"));
         assert_eq!(span.duration(), Duration::from_millis(500));
         assert_eq!(span.count("gen_ai.usage.input_tokens"), 7);
         assert_eq!((span.service(), span.pid()), ("uvicorn", Some(7)));

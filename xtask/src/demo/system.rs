@@ -7,9 +7,10 @@
 //! ```
 
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::Value;
 
 use crate::peers::{self, Agent, Cache, LiteLlm, Llama, McpServer, Peer, Running, Serving, http};
@@ -59,43 +60,40 @@ pub(crate) fn install(cache: &Cache) -> Result<()> {
 }
 
 impl System {
-    /// Starts all parts, each when those that it asks are ready; logs go to `dir`.
+    /// Starts all parts at once, since none asks another before it is asked; logs go to `dir`.
     pub(crate) fn start(cache: &Cache, dir: &Path) -> Result<Self> {
         let ports = Ports::free()?;
-        let start = |peer: &dyn Peer, label: &str, serving: Serving| -> Result<Running> {
-            let running = peers::start(peer, label, cache, &serving)?;
-            println!(
-                "  {label:<8} 127.0.0.1:{:<6} pid {:<8} ready in {:.1} s, {:.0} MB   {}",
-                serving.port,
-                running.pid(),
-                running.started_in().as_secs_f64(),
-                running.resident_kib().unwrap_or(0) as f64 / 1024.0,
-                peer.about()
-            );
-            Ok(running)
-        };
-        let model = start(&Llama, "model", Serving::new(ports.model, dir))?;
-        let proxy = Serving::new(ports.proxy, dir).upstream(loopback(ports.model));
-        let proxy = start(&LiteLlm, "proxy", proxy)?;
-        let tools = McpServer::STATELESS;
-        let tools = start(&tools, "tools", Serving::new(ports.tools, dir))?;
-        let worker = agent("worker", ports.worker, ports, dir)
+        let serving = |port| Serving::new(port, dir);
+        let proxy = serving(ports.proxy).upstream(loopback(ports.model));
+        let worker = agent("worker", serving(ports.worker), ports)
             .env("AGENT_DESCRIPTION", "Looks things up with its tools")
             .env("MCP_SERVERS", "weather")
             .env("MCP_SERVER_weather_URL", loopback(ports.tools));
-        let worker = start(&Agent::NOW, "worker", worker)?;
-        let boss = agent("boss", ports.boss, ports, dir)
+        let boss = agent("boss", serving(ports.boss), ports)
             .env("AGENT_DESCRIPTION", "Hands work on to the worker")
             .env("PEER_AGENTS", "worker")
             .env("PEER_AGENT_WORKER_CARD_URL", loopback(ports.worker));
-        let boss = start(&Agent::NOW, "boss", boss)?;
-        Ok(Self {
-            ports,
-            boss,
-            worker,
-            proxy,
-            tools,
-            model,
+        thread::scope(|scope| {
+            let start = |peer: &'static dyn Peer, label, serving| {
+                let part = scope.spawn(move || start(cache, peer, label, &serving));
+                move || {
+                    part.join()
+                        .map_err(|_panic| anyhow!("{label} was not started"))?
+                }
+            };
+            let model = start(&Llama, "model", serving(ports.model));
+            let proxy = start(&LiteLlm, "proxy", proxy);
+            let tools = start(&McpServer::STATELESS, "tools", serving(ports.tools));
+            let worker = start(&Agent::NOW, "worker", worker);
+            let boss = start(&Agent::NOW, "boss", boss);
+            Ok(Self {
+                ports,
+                boss: boss()?,
+                worker: worker()?,
+                proxy: proxy()?,
+                tools: tools()?,
+                model: model()?,
+            })
         })
     }
 
@@ -179,8 +177,21 @@ impl Tokens {
     }
 }
 
-fn agent(name: &str, port: u16, ports: Ports, dir: &Path) -> Serving {
-    Serving::new(port, dir)
+fn start(cache: &Cache, peer: &dyn Peer, label: &str, serving: &Serving) -> Result<Running> {
+    let running = peers::start(peer, label, cache, serving)?;
+    println!(
+        "  {label:<8} 127.0.0.1:{:<6} pid {:<8} ready in {:.1} s, {:.0} MB   {}",
+        serving.port,
+        running.pid(),
+        running.started_in().as_secs_f64(),
+        running.resident_kib().unwrap_or(0) as f64 / 1024.0,
+        peer.about()
+    );
+    Ok(running)
+}
+
+fn agent(name: &str, serving: Serving, ports: Ports) -> Serving {
+    serving
         .upstream(loopback(ports.proxy))
         .env("AGENT_NAME", name)
 }

@@ -19,7 +19,7 @@ pub(crate) fn conversation(number: usize, done: &Done, spans: &[Span], names: &N
         .collect();
     own.sort_by_key(|span| span.start);
     let tokens = total(&own);
-    let errors = own.iter().filter(|span| span.failed).count();
+    let errors = own.iter().filter(|span| span.error().is_some()).count();
     let seconds = done.end.duration_since(done.start).unwrap_or_default();
     let mut text = format!(
         "\nConversation {number}, {}\n  {}, {} spans, {} tokens in, {} out, {errors} errors\n",
@@ -104,9 +104,8 @@ fn line(span: &Span, names: &Names) -> String {
     if let Some(hop) = span.text("telemetry.kaos.hop") {
         let _ = write!(line, "  [{hop}]");
     }
-    if span.failed {
-        let kind = span.text("error.type").unwrap_or("unknown");
-        let _ = write!(line, "  ERROR {kind}");
+    if let Some(error) = span.error() {
+        let _ = write!(line, "  ERROR {error}");
     }
     line
 }

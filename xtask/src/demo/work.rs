@@ -77,9 +77,18 @@ impl Job {
     }
 }
 
-/// A call that costs no tokens, to see whether calls are seen: MCP's `ping`.
-pub(crate) fn ping(ports: Ports) -> Result<()> {
-    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
+/// A call that costs no tokens, to see whether calls are seen: MCP's `initialize`.
+pub(crate) fn greet(ports: Ports) -> Result<()> {
+    let body = json!({
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "demo", "version": "0"},
+        },
+    });
     post(ports.tools, "/mcp", &body).map(drop)
 }
 

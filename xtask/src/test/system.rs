@@ -9,6 +9,20 @@ use super::outcome::run;
 use super::{Args, Outcome};
 use crate::cmd::{cargo, command, is_root, limited, run as run_command};
 
+/// The clients and real servers of the matrix.
+const PEERS: [&str; 10] = [
+    "tls",
+    "python-clients",
+    "node-clients",
+    "tiny-model",
+    "llama",
+    "litellm",
+    "agent",
+    "mcp",
+    "mcp-sessions",
+    "ollama",
+];
+
 const TRACEFS: &str = "/sys/kernel/tracing";
 
 /// Every call of the fidelity matrix, once and exactly.
@@ -20,7 +34,7 @@ pub(super) fn fidelity(_: &Args) -> anyhow::Result<Outcome> {
     build.args(["build", "--release", "--package", "e2e"]);
     run_command(&mut limited(&build, Duration::from_mins(15)))?;
     let mut install = xtask()?;
-    install.args(["peers", "install"]);
+    install.args(["peers", "install"]).args(PEERS);
     run_command(&mut limited(&install, Duration::from_mins(15)))?;
     let mut fidelity = cargo();
     fidelity.args(["run", "--release", "--package", "e2e", "--", "fidelity"]);

@@ -1,5 +1,7 @@
 //! The comparison must find what is wrong: each test doctors spans that were right.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -69,8 +71,28 @@ fn verdict(calls: &[Record], spans: &[SeenSpan]) -> Verdict {
     compare(Given {
         calls,
         spans,
+        heard: &BTreeMap::new(),
         epoch_offset: OFFSET,
     })
+}
+
+#[test]
+fn a_client_that_reads_late_ends_late() {
+    let (calls, mut spans) = right();
+    let late = calls[0].end + 3_000_000_000;
+    for span in &mut spans {
+        span.arrived = late + OFFSET;
+    }
+    let heard = BTreeMap::from([(calls[0].facts.asked.clone(), late)]);
+    let given = Given {
+        calls: &calls[..1],
+        spans: &spans[..2],
+        heard: &heard,
+        epoch_offset: OFFSET,
+    };
+    let verdict = compare(given);
+    assert!(verdict.client.delay.p99() < 1.0);
+    assert!(verdict.server.delay.p99() > 2_900.0);
 }
 
 /// Doctors the first span and says what the comparison finds.

@@ -1,0 +1,389 @@
+//! The kernel half on this kernel: what it records against what a socket really did.
+//!
+//! The test process opts itself in and talks to itself over loopback. Needs root; without it the
+//! tests fail, because a probe that cannot be loaded is not tested.
+
+use std::io::{IoSlice, IoSliceMut, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use probe_common::capture;
+use probe_common::maps::{CREDIT, Grant, POLICY_FULL, POLICY_OFF, Process};
+use probe_common::record::{Header, IN, Kind, OUT, Open};
+use rustix::net::{RecvFlags, SendFlags};
+
+use super::{Control, Feed, load};
+
+/// One at a time: the programs see the whole process.
+static ONE: Mutex<()> = Mutex::new(());
+
+struct Rig {
+    feed: Feed,
+    control: Control,
+    all: Vec<Seen>,
+    _one: MutexGuard<'static, ()>,
+}
+
+/// What was recorded of one connection.
+#[derive(Clone, Default, Debug)]
+struct Seen {
+    conn: u64,
+    open: Option<Open>,
+    data: Vec<(u8, u64, u64, Vec<u8>)>,
+    events: Vec<(Kind, u8)>,
+}
+
+impl Rig {
+    fn new(policy: u32) -> Self {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let (feed, mut control) =
+            load(16 << 20).expect("these tests want root and a kernel with BTF");
+        control
+            .set_policy(
+                std::process::id(),
+                Process {
+                    policy,
+                    flags: 0,
+                    start: 0,
+                },
+            )
+            .unwrap();
+        Self {
+            feed,
+            control,
+            all: Vec::new(),
+            _one: one,
+        }
+    }
+
+    /// Everything recorded so far of the connection with this local port, once it is `enough`.
+    fn seen(&mut self, local_port: u16, enough: impl Fn(&Seen) -> bool) -> Seen {
+        let end = Instant::now() + Duration::from_secs(5);
+        loop {
+            let Self { feed, all, .. } = self;
+            feed.drain(100_000, |raw| take(all, raw));
+            let ours = |s: &&Seen| s.open.is_some_and(|open| open.local_port == local_port);
+            match self.all.iter().find(ours) {
+                Some(seen) if enough(seen) || Instant::now() > end => return seen.clone(),
+                None if Instant::now() > end => return Seen::default(),
+                _ => self.feed.wait(Duration::from_millis(20)).unwrap(),
+            }
+        }
+    }
+}
+
+fn take(all: &mut Vec<Seen>, raw: &[u8]) {
+    let (header, bytes) = Header::parse(raw).unwrap();
+    let kind = Kind::from_u8(header.kind).unwrap();
+    if header.tgid != std::process::id() || header.conn == 0 || kind == Kind::Fork {
+        return;
+    }
+    let at = all
+        .iter()
+        .position(|s| s.conn == header.conn)
+        .unwrap_or_else(|| {
+            all.push(Seen {
+                conn: header.conn,
+                ..Seen::default()
+            });
+            all.len() - 1
+        });
+    match kind {
+        Kind::Open => all[at].open = Open::parse(bytes),
+        Kind::Data => {
+            all[at]
+                .data
+                .push((header.direction, header.offset, header.len, bytes.to_vec()));
+        }
+        other => all[at].events.push((other, header.direction)),
+    }
+}
+
+impl Seen {
+    fn bytes(&self, direction: u8) -> Vec<u8> {
+        let pieces = self.data.iter().filter(|d| d.0 == direction);
+        pieces.flat_map(|d| d.3.iter().copied()).collect()
+    }
+
+    fn has(&self, direction: u8, n: usize) -> bool {
+        self.bytes(direction).len() >= n
+    }
+
+    /// The holes of a direction: offset and length of what moved and was not captured.
+    fn holes(&self, direction: u8) -> Vec<(u64, u64)> {
+        let mut next = 0;
+        let mut holes = Vec::new();
+        for (_, offset, len, bytes) in self.data.iter().filter(|d| d.0 == direction) {
+            if *offset > next {
+                holes.push((next, offset - next));
+            }
+            if (bytes.len() as u64) < *len {
+                holes.push((offset + bytes.len() as u64, len - bytes.len() as u64));
+            }
+            next = offset + len;
+        }
+        holes
+    }
+}
+
+fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    (client, server)
+}
+
+fn port(stream: &TcpStream) -> u16 {
+    stream.local_addr().unwrap().port()
+}
+
+const HEAD: &[u8] = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n";
+
+#[test]
+fn write_and_read_are_recorded_byte_for_byte_on_both_sides() {
+    let mut rig = Rig::new(POLICY_FULL);
+    let (mut client, mut server) = pair();
+    client.write_all(HEAD).unwrap();
+    client.write_all(b"{\"a\": 12}").unwrap();
+    let mut got = vec![0; HEAD.len() + 9];
+    server.read_exact(&mut got).unwrap();
+    let seen = rig.seen(port(&client), |s| s.has(OUT, got.len()));
+    assert_eq!(seen.bytes(OUT), got);
+    assert_eq!(seen.holes(OUT), []);
+    let open = seen.open.unwrap();
+    assert_eq!(
+        (open.peer_port, &open.local[..4]),
+        (port(&server), &[127, 0, 0, 1][..])
+    );
+    assert_eq!(open.flags & probe_common::record::LATE, 0);
+    let seen = rig.seen(port(&server), |s| s.has(IN, got.len()));
+    assert_eq!(seen.bytes(IN), got);
+    assert_eq!(seen.holes(IN), []);
+}
+
+#[test]
+fn every_segment_of_a_vector_is_recorded() {
+    let mut rig = Rig::new(POLICY_FULL);
+    let (mut client, mut server) = pair();
+    let parts = [
+        IoSlice::new(&HEAD[..20]),
+        IoSlice::new(b""),
+        IoSlice::new(&HEAD[20..]),
+    ];
+    assert_eq!(client.write_vectored(&parts).unwrap(), HEAD.len());
+    let (mut a, mut b) = ([0; 7], [0; 500]);
+    let n = server
+        .read_vectored(&mut [IoSliceMut::new(&mut a), IoSliceMut::new(&mut b)])
+        .unwrap();
+    assert_eq!(n, HEAD.len());
+    assert_eq!(rig.seen(port(&client), |s| s.has(OUT, n)).bytes(OUT), HEAD);
+    assert_eq!(rig.seen(port(&server), |s| s.has(IN, n)).bytes(IN), HEAD);
+}
+
+#[test]
+fn messages_are_recorded_and_a_peek_is_not() {
+    let mut rig = Rig::new(POLICY_FULL);
+    let (client, server) = pair();
+    rustix::net::send(&client, HEAD, SendFlags::empty()).unwrap();
+    let mut got = [0; 500];
+    rustix::net::recv(&server, &mut got, RecvFlags::PEEK).unwrap();
+    let (n, _) = rustix::net::recv(&server, &mut got, RecvFlags::empty()).unwrap();
+    assert_eq!(n, HEAD.len());
+    let more = [IoSlice::new(b"abc"), IoSlice::new(b"def")];
+    rustix::net::sendmsg(
+        &client,
+        &more,
+        &mut rustix::net::SendAncillaryBuffer::default(),
+        SendFlags::empty(),
+    )
+    .unwrap();
+    let mut buffers = [IoSliceMut::new(&mut got)];
+    rustix::net::recvmsg(
+        &server,
+        &mut buffers,
+        &mut rustix::net::RecvAncillaryBuffer::default(),
+        RecvFlags::empty(),
+    )
+    .unwrap();
+    let want = [HEAD, b"abcdef"].concat();
+    assert_eq!(
+        rig.seen(port(&client), |s| s.has(OUT, want.len()))
+            .bytes(OUT),
+        want
+    );
+    let seen = rig.seen(port(&server), |s| s.has(IN, want.len()));
+    assert_eq!(seen.bytes(IN), want);
+    assert_eq!(seen.holes(IN), []);
+}
+
+#[test]
+fn a_long_write_comes_in_pieces_up_to_its_credit_and_then_its_tail() {
+    let mut rig = Rig::new(POLICY_FULL);
+    let (mut client, mut server) = pair();
+    let reader = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        server.read_to_end(&mut all).unwrap();
+        all
+    });
+    let mut body = HEAD.to_vec();
+    body.extend((0..3_000_000u32).map(|n| (n % 251) as u8));
+    client.write_all(&body).unwrap();
+    let local = port(&client);
+    drop(client);
+    assert_eq!(reader.join().unwrap(), body);
+    let seen = rig.seen(local, |s| s.events.iter().any(|e| e.0 == Kind::Closed));
+    let mut next = 0;
+    for (_, offset, len, bytes) in seen.data.iter().filter(|d| d.0 == OUT) {
+        assert!(*offset >= next, "offsets go back");
+        assert!(bytes.len() as u64 <= *len);
+        let at = usize::try_from(*offset).unwrap();
+        assert_eq!(bytes[..], body[at..at + bytes.len()]);
+        next = offset + len;
+    }
+    assert_eq!(next, body.len() as u64);
+    assert_eq!(
+        seen.bytes(OUT)[..usize::try_from(CREDIT).unwrap()],
+        body[..usize::try_from(CREDIT).unwrap()]
+    );
+    assert!(!seen.holes(OUT).is_empty());
+    assert_eq!(seen.bytes(OUT).last(), body.last());
+}
+
+#[test]
+fn a_grant_lifts_the_credit() {
+    let mut rig = Rig::new(POLICY_FULL);
+    let (mut client, mut server) = pair();
+    let reader = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        server.read_to_end(&mut all).unwrap();
+    });
+    client.write_all(HEAD).unwrap();
+    let local = port(&client);
+    let conn = rig.seen(local, |s| s.has(OUT, HEAD.len())).conn;
+    rig.feed.grant(
+        conn,
+        Grant {
+            until: [0, u64::MAX],
+            ..Grant::default()
+        },
+    );
+    let body = vec![b'x'; 2 << 20];
+    client.write_all(&body).unwrap();
+    // The records above were taken; the ones from here on carry the same connection.
+    let mut bytes = 0;
+    let end = Instant::now() + Duration::from_secs(5);
+    while bytes < body.len() && Instant::now() < end {
+        rig.feed.drain(10_000, |raw| {
+            let (header, captured) = Header::parse(raw).unwrap();
+            if header.conn == conn && header.direction == OUT {
+                assert_eq!(captured.len() as u64, header.len);
+                bytes += captured.len();
+            }
+        });
+        rig.feed.wait(Duration::from_millis(20)).unwrap();
+    }
+    assert_eq!(bytes, body.len());
+    drop(client);
+    reader.join().unwrap();
+}
+
+#[test]
+fn bytes_that_another_way_moved_are_a_hole() {
+    let mut rig = Rig::new(POLICY_FULL);
+    let (mut client, mut server) = pair();
+    client.write_all(HEAD).unwrap();
+    let mut file = std::fs::File::open("/proc/self/exe").unwrap();
+    // Linux copies a file to a socket by sendfile or splice: no bytes pass through user memory.
+    let sent = std::io::copy(&mut (&mut file).take(1000), &mut client).unwrap();
+    client.write_all(b"after").unwrap();
+    let mut got = vec![0; HEAD.len() + 1005];
+    server.read_exact(&mut got).unwrap();
+    let seen = rig.seen(port(&client), |s| s.bytes(OUT).ends_with(b"after"));
+    let unseen: u64 = seen.holes(OUT).iter().map(|hole| hole.1).sum();
+    let captured = seen.bytes(OUT).len() as u64;
+    assert_eq!(sent, 1000);
+    assert_eq!(captured + unseen, got.len() as u64, "{:?}", seen.holes(OUT));
+    assert!(seen.bytes(OUT).starts_with(HEAD));
+}
+
+#[test]
+fn an_older_connection_is_late_and_keeps_its_offsets() {
+    let (mut client, mut server) = pair();
+    client.write_all(&[b'x'; 300]).unwrap();
+    server.read_exact(&mut [0; 300]).unwrap();
+    let mut rig = Rig::new(POLICY_FULL);
+    client.write_all(HEAD).unwrap();
+    let seen = rig.seen(port(&client), |s| s.has(OUT, HEAD.len()));
+    assert_eq!(
+        seen.open.unwrap().flags & probe_common::record::LATE,
+        probe_common::record::LATE
+    );
+    assert_eq!(seen.bytes(OUT), HEAD);
+    // The connecting side's SYN counts as one.
+    assert!(matches!(seen.data[0].1, 300 | 301), "{}", seen.data[0].1);
+}
+
+#[test]
+fn a_process_that_is_off_and_what_is_not_http_leave_no_record() {
+    let mut rig = Rig::new(POLICY_OFF);
+    let (mut client, mut server) = pair();
+    client.write_all(HEAD).unwrap();
+    server.read_exact(&mut [0; HEAD.len()]).unwrap();
+    rig.control
+        .set_policy(
+            std::process::id(),
+            Process {
+                policy: POLICY_FULL,
+                flags: 0,
+                start: 0,
+            },
+        )
+        .unwrap();
+    let (mut other, mut peer) = pair();
+    other.write_all(b"*1\r\n$4\r\nPING\r\n").unwrap();
+    peer.read_exact(&mut [0; 14]).unwrap();
+    other.write_all(HEAD).unwrap();
+    let (mut last, _peer) = pair();
+    last.write_all(HEAD).unwrap();
+    let mut all = Vec::new();
+    let end = Instant::now() + Duration::from_secs(5);
+    while !all
+        .iter()
+        .any(|s: &Seen| s.open.is_some_and(|o| o.local_port == port(&last)))
+    {
+        assert!(Instant::now() < end, "the last connection was not seen");
+        rig.feed.drain(10_000, |raw| take(&mut all, raw));
+        rig.feed.wait(Duration::from_millis(20)).unwrap();
+    }
+    assert_eq!(all.len(), 1, "{all:?}");
+}
+
+#[test]
+fn ends_are_told_with_who_made_them() {
+    let mut rig = Rig::new(POLICY_FULL);
+    let (mut client, mut server) = pair();
+    client.write_all(HEAD).unwrap();
+    server.read_exact(&mut [0; HEAD.len()]).unwrap();
+    server.write_all(b"HTTP/1.1 200 OK\r\n\r\nbody").unwrap();
+    server.shutdown(Shutdown::Write).unwrap();
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).unwrap();
+    let (c, s) = (port(&client), port(&server));
+    drop((client, server));
+    let seen = rig.seen(c, |s| s.events.iter().any(|e| e.0 == Kind::Closed));
+    assert_eq!(seen.events, [(Kind::HalfClosed, IN), (Kind::Closed, OUT)]);
+    assert_eq!(seen.holes(IN), [], "a FIN is no byte");
+    let seen = rig.seen(s, |s| s.events.iter().any(|e| e.0 == Kind::Closed));
+    assert_eq!(seen.events.first(), Some(&(Kind::HalfClosed, OUT)));
+}
+
+#[test]
+fn the_counters_of_the_kernel_half_can_be_read() {
+    let rig = Rig::new(POLICY_OFF);
+    assert_eq!(
+        rig.control.counters()[probe_common::maps::counter::RING_FULL as usize],
+        0
+    );
+    assert_eq!(capture::NO_TURN, 2);
+}
