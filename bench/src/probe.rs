@@ -84,6 +84,20 @@ impl Drop for Probe {
     }
 }
 
+/// Says so when another kaos-probe runs: it may observe what is measured here.
+pub(crate) fn warn_of_others() {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return;
+    };
+    let others = processes
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("comm")).ok())
+        .filter(|name| name.trim() == "kaos-probe")
+        .count();
+    if others > 0 {
+        println!("{others} other kaos-probe runs here: its cost is in these figures too");
+    }
+}
+
 /// Makes kaos-probe keep its spans and its words to itself.
 pub(crate) fn quiet(command: &mut Command) -> &mut Command {
     command
