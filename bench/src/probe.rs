@@ -90,12 +90,18 @@ pub(crate) fn warn_of_others() {
         return;
     };
     let others = processes
-        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("comm")).ok())
-        .filter(|name| name.trim() == "kaos-probe")
+        .filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok())
+        .filter(|line| is_probe(line))
         .count();
     if others > 0 {
         println!("{others} other kaos-probe runs here: its cost is in these figures too");
     }
+}
+
+/// Whether a command line is kaos-probe's; that of a process which has ended is empty.
+fn is_probe(line: &[u8]) -> bool {
+    let program = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    program == b"kaos-probe" || program.ends_with(b"/kaos-probe")
 }
 
 /// Makes kaos-probe keep its spans and its words to itself.
@@ -118,6 +124,13 @@ fn counter(metrics: &str, name: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_probe_is_known_by_its_command_line() {
+        assert!(is_probe(b"/usr/bin/kaos-probe\0watch\0"));
+        assert!(!is_probe(b"vi\0kaos-probe\0"));
+        assert!(!is_probe(b""));
+    }
 
     #[test]
     fn counters_are_read_from_the_text_format() {
