@@ -8,13 +8,15 @@ mod kernel;
 mod pipeline;
 mod view;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match cli::main() {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("kaos-probe: {error:#}");
+            // A reader that has gone away must not change the exit code.
+            let _ = writeln!(std::io::stderr(), "kaos-probe: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -12,6 +12,10 @@ pub struct Offsets {
     pub task_files: u16,
     /// `task_struct.group_leader`
     pub task_group_leader: u16,
+    /// `task_struct.signal`
+    pub task_signal: u16,
+    /// `signal_struct.live`
+    pub signal_live: u16,
     /// `task_struct.start_boottime` (`real_start_time` before 5.5)
     pub task_start: u16,
     /// `task_struct.tgid`
@@ -69,6 +73,8 @@ impl Offsets {
     pub const NONE: Self = Self {
         task_files: ABSENT,
         task_group_leader: ABSENT,
+        task_signal: ABSENT,
+        signal_live: ABSENT,
         task_start: ABSENT,
         task_tgid: ABSENT,
         task_pid: ABSENT,

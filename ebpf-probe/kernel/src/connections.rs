@@ -6,7 +6,9 @@ use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_user};
 use aya_ebpf::helpers::{
     bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_probe_read_user as read_user,
 };
-use probe_common::capture::{self, Connection, HTTP, IGNORED, OPENED, UNKNOWN};
+use probe_common::capture::{
+    self, Connection, HTTP, IGNORED, LATE as LATE_CONNECTION, OPENED, UNKNOWN,
+};
 use probe_common::http::{self, Look, PEEK};
 use probe_common::maps::{Process, counter};
 use probe_common::record::{Kind, LATE, Open, PIECE, TLS};
@@ -15,8 +17,9 @@ use crate::kernel;
 use crate::maps::{Copying, GRANTS, count};
 use crate::records::{header, send_bytes, send_mark, send_open};
 
-/// The most pieces and segments of one operation that are looked at; the rest is a hole.
-const STEPS: u32 = 512;
+/// The most pieces and segments of one operation that are looked at; the rest is a hole. A vector
+/// has 1024 segments at the most (`UIO_MAXIOV`), and each takes two steps.
+const STEPS: u32 = 4096;
 
 /// The bytes of an operation: one buffer, or the buffers of an `iovec` array.
 #[derive(Clone, Copy)]
@@ -108,8 +111,12 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
         if !c.begin(direction, start, look, process.policy) {
             return;
         }
-        if c.flags & OPENED == 0 {
-            announce(c, operation, 0);
+        if c.flags & OPENED == 0 && !announce(c, operation, 0) {
+            // The ring is full, and nobody would know whose bytes these are: follow the
+            // connection from its next head on.
+            c.class = UNKNOWN;
+            c.flags |= LATE_CONNECTION;
+            return;
         }
     }
     let limit = c.side(direction).limit;
@@ -126,7 +133,7 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
             let limit = grant.until(direction, limit);
             // Kept, so that the grant is looked up again only when it is used up.
             c.side(direction).limit = limit;
-            (limit, if granted.1 > granted.0 { granted } else { tail })
+            (limit, if granted.1 > start { granted } else { tail })
         }
         None => (limit, tail),
     };
@@ -225,14 +232,17 @@ extern "C" fn step(_: u64, context: *const *mut Copying) -> i64 {
     if s.done >= s.n { STOP } else { GO_ON }
 }
 
-/// Tells user space of the connection.
+/// Tells user space of the connection; `false` when the ring is full.
 #[inline(always)]
-fn announce(c: &mut Connection, operation: &Operation, flags: u32) {
-    c.flags |= OPENED;
-    announce_as(Kind::Open, c, operation, flags);
+fn announce(c: &mut Connection, operation: &Operation, flags: u32) -> bool {
+    let told = announce_as(Kind::Open, c, operation, flags) != 0;
+    if told {
+        c.flags |= OPENED;
+    }
+    told
 }
 
-/// Sends what is known of the connection as a record of `kind`.
+/// Sends what is known of the connection as a record of `kind`; 0 when the ring is full.
 ///
 /// Not inlined: its frame is given back before bytes are copied.
 #[inline(never)]
@@ -242,7 +252,7 @@ pub fn announce_as(kind: Kind, c: &Connection, operation: &Operation, flags: u32
         socket: c.socket,
         ..Open::default()
     };
-    if c.flags & capture::LATE != 0 {
+    if c.flags & LATE_CONNECTION != 0 {
         open.flags |= LATE;
     }
     open.pointer = operation.pointer;
@@ -250,8 +260,7 @@ pub fn announce_as(kind: Kind, c: &Connection, operation: &Operation, flags: u32
         kernel::addresses(operation.sk, &mut open);
     }
     let header = header(kind, operation.direction, c.id, operation.process.start);
-    send_open(&header, &open);
-    0
+    send_open(&header, &open)
 }
 
 /// What the first bytes of the operation look like.

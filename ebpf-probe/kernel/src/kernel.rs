@@ -56,6 +56,16 @@ pub fn start_of(task: u64) -> u64 {
     read::<u64>(leader, offset!(task_start)).unwrap_or(0)
 }
 
+/// Whether threads of the current process go on, the ones that are ending counted out.
+#[inline(always)]
+pub fn has_threads() -> bool {
+    // SAFETY: the helper has no preconditions.
+    let task = unsafe { bpf_get_current_task() };
+    read::<u64>(task, offset!(task_signal))
+        .and_then(|signal| read::<i32>(signal, offset!(signal_live)))
+        .is_some_and(|live| live > 0)
+}
+
 /// Thread group id and thread id of `task`.
 #[inline(always)]
 pub fn ids_of(task: u64) -> Option<(u32, u32)> {

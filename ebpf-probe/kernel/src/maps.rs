@@ -114,13 +114,17 @@ pub static SCRATCH: PerCpuArray<Copying> = PerCpuArray::with_max_entries(1, 0);
 pub static PROCESSES: HashMap<u32, Process> = HashMap::with_max_entries(MAX_PROCESSES, 0);
 #[map]
 pub static SOCKETS: HashMap<u64, Connection> = HashMap::with_max_entries(MAX_CONNECTIONS, 0);
+/// Most programs end without freeing their TLS objects, and nobody tells of those that never
+/// spoke HTTP/1: the ones that were used longest ago make room.
 #[map]
-pub static TLS_CONNECTIONS: HashMap<TlsKey, Connection> =
-    HashMap::with_max_entries(MAX_CONNECTIONS, 0);
+pub static TLS_CONNECTIONS: LruHashMap<TlsKey, Connection> =
+    LruHashMap::with_max_entries(MAX_CONNECTIONS, 0);
 #[map]
 pub static TLS_CALLS: LruHashMap<u64, TlsCall> = LruHashMap::with_max_entries(MAX_TLS_CALLS, 0);
+/// A grant may come when its connection has closed already, and then nobody takes it away: the
+/// ones that were used longest ago make room.
 #[map]
-pub static GRANTS: HashMap<u64, Grant> = HashMap::with_max_entries(MAX_CONNECTIONS, 0);
+pub static GRANTS: LruHashMap<u64, Grant> = LruHashMap::with_max_entries(MAX_CONNECTIONS, 0);
 #[map]
 pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
 #[map]

@@ -60,6 +60,8 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
     let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
     // SAFETY: the value is copied at once.
     let Some(known) = (unsafe { PROCESSES.get(parent) }).copied() else {
+        // User space may have decided about an older process of this number when it was gone.
+        let _ = PROCESSES.remove(tgid);
         return 0;
     };
     let process = Process {
@@ -82,18 +84,21 @@ pub fn process_exec(_: BtfTracePointContext) -> i32 {
     0
 }
 
+/// A process ends with its last thread, not with its first: that one may end before the others,
+/// and does so when another thread starts a program (execve(2)).
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn process_exit(_: BtfTracePointContext) -> i32 {
-    let ids = bpf_get_current_pid_tgid();
-    let tgid = (ids >> 32) as u32;
-    if tgid != ids as u32 {
+    if kernel::has_threads() {
         return 0;
     }
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     // SAFETY: the value is copied at once.
     let known = unsafe { PROCESSES.get(tgid) }.copied();
     if let Some(process) = known {
-        let _ = PROCESSES.remove(tgid);
-        send(&header(Kind::Exit, IN, 0, process.start));
+        // The last two may end at once: one of them tells.
+        if PROCESSES.remove(tgid).is_ok() {
+            send(&header(Kind::Exit, IN, 0, process.start));
+        }
     }
     0
 }

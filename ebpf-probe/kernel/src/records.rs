@@ -53,20 +53,28 @@ pub fn header(kind: Kind, direction: u8, conn: u64, start: u64) -> Header {
 /// Sends a header alone, and wakes the reader: something has begun or ended.
 #[inline(always)]
 pub fn send(header: &Header) {
-    send_header(header, FORCE_WAKEUP);
+    send_after(header, FORCE_WAKEUP, || ());
 }
 
 /// Sends a header that stands for bytes which were left out.
 #[inline(always)]
 pub fn send_mark(header: &Header) {
-    send_header(header, wakeup(size_of::<Header>() as u64));
+    send_after(header, wakeup(size_of::<Header>() as u64), || ());
+}
+
+/// Does something and then sends a header, and wakes the reader; neither of them when the ring
+/// is full.
+#[inline(always)]
+pub fn send_with(header: &Header, first: impl FnOnce()) {
+    send_after(header, FORCE_WAKEUP, first);
 }
 
 #[inline(always)]
-fn send_header(header: &Header, wakeup: u64) {
+fn send_after(header: &Header, wakeup: u64, first: impl FnOnce()) {
     match RING.reserve::<Header>(0) {
         Some(mut slot) => {
             slot.write(*header);
+            first();
             slot.submit(wakeup);
         }
         None => count(counter::RING_FULL, 1),
@@ -85,9 +93,9 @@ fn wakeup(n: u64) -> u64 {
     }
 }
 
-/// Sends a header and what is known of the connection.
+/// Sends a header and what is known of the connection; 0 when the ring is full.
 #[inline(always)]
-pub fn send_open(header: &Header, open: &Open) {
+pub fn send_open(header: &Header, open: &Open) -> u32 {
     match RING.reserve::<OpenSlot>(0) {
         Some(mut slot) => {
             let at = slot.as_mut_ptr();
@@ -98,8 +106,12 @@ pub fn send_open(header: &Header, open: &Open) {
                 addr_of_mut!((*at).open).write(*open);
             }
             slot.submit(FORCE_WAKEUP);
+            1
         }
-        None => count(counter::RING_FULL, 1),
+        None => {
+            count(counter::RING_FULL, 1);
+            0
+        }
     }
 }
 

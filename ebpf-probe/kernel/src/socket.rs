@@ -16,7 +16,7 @@ use crate::connections::{Operation, Segments, is_done, new_id, operate};
 use crate::kernel;
 use crate::maps::{GRANTS, SCRATCH, SOCKETS, TLS_CALLS, count};
 use crate::process;
-use crate::records::{header, send};
+use crate::records::{header, send, send_with};
 
 /// `struct pt_regs` of x86-64, stable since 2.6.24 (arch/x86/include/asm/ptrace.h).
 #[repr(C)]
@@ -183,6 +183,11 @@ fn connection(sk: u64, direction: u8, n: u64) -> Option<&'static mut Connection>
     if !kernel::is_tcp(sk) {
         return None;
     }
+    // A reset comes before the process has read what came before it. Nobody would tell again of
+    // the end of a connection that is taken up now.
+    if kernel::is_shut(sk) {
+        return None;
+    }
     if create(sk, direction, n) != 0 {
         count(counter::CONNECTIONS_FULL, 1);
         return None;
@@ -261,12 +266,17 @@ fn mapped(registers: &Registers) -> i32 {
         && registers.r10 & MAP_ANONYMOUS == 0
         && let Some(process) = process::current()
     {
-        if process.flags & PROCESS_HELD != 0 {
-            // Before the record: whoever lets it go on must find the stop pending at least.
+        let header = header(Kind::Map, IN, 0, process.start);
+        if process.flags & PROCESS_HELD == 0 {
+            send(&header);
+        } else {
+            // Before the record: whoever lets it go on must find the stop pending at least. And
+            // never without a record: nobody would let it go on.
             // SAFETY: the helper has no preconditions.
-            unsafe { bpf_send_signal(SIGSTOP) };
+            send_with(&header, || unsafe {
+                bpf_send_signal(SIGSTOP);
+            });
         }
-        send(&header(Kind::Map, IN, 0, process.start));
     }
     0
 }

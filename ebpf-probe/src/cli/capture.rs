@@ -105,9 +105,9 @@ impl Capture {
             .context("discovery does not answer")
     }
 
-    /// Whether the reader still works; it ends by itself only when something is wrong.
+    /// Whether both threads still work; they end by themselves only when something is wrong.
     pub(super) fn is_alive(&self) -> bool {
-        !self.reader.is_finished()
+        !self.reader.is_finished() && !self.discovery.is_finished()
     }
 
     /// Ends the capture; what waits goes out first.

@@ -1,7 +1,10 @@
 //! `kaos-probe doctor`: what can be seen, and why.
 
+use std::io::Write as _;
+
 use crate::discover::{host, inspect};
 use crate::kernel;
+use crate::view::escape::escape;
 
 /// Options of `doctor`.
 #[derive(clap::Args)]
@@ -13,7 +16,7 @@ pub(super) struct Args {
 /// Says what can be seen; the exit code is 0 only if all is well.
 pub(super) fn run(args: &Args) -> u8 {
     let mut well = true;
-    println!("This host");
+    say("This host");
     for finding in host::findings() {
         well &= finding.ok;
         line(finding.ok, finding.what, &finding.found, finding.advice);
@@ -55,7 +58,7 @@ const SOCKET_TAP: &str =
     "tracepoints sys_exit and inet_sock_set_state: they work on kernels without kprobes too";
 
 fn process(pid: u32) -> bool {
-    println!("\nProcess {pid}");
+    say(&format!("\nProcess {pid}"));
     let Some(report) = inspect::process(pid) else {
         line(false, "process", "there is none of this number", "see `ps`");
         return false;
@@ -73,7 +76,7 @@ fn process(pid: u32) -> bool {
     line(true, "plain HTTP/1", "seen", "");
     let mut well = true;
     for (file, coverage) in report.files {
-        println!("  {file}");
+        say(&format!("  {}", escape(&file)));
         for one in coverage {
             well &= one.covered;
             let verdict = if one.covered {
@@ -94,11 +97,14 @@ fn process(pid: u32) -> bool {
 
 fn line(ok: bool, what: &str, found: &str, advice: &str) {
     let mark = if ok { "ok" } else { "!!" };
-    println!(
-        "  {mark}  {what:<16} {}",
-        crate::view::escape::escape(found)
-    );
+    say(&format!("  {mark}  {what:<16} {}", escape(found)));
     if !ok && !advice.is_empty() {
-        println!("      {:<16} to do: {advice}", "");
+        say(&format!("      {:<16} to do: {}", "", escape(advice)));
     }
+}
+
+/// Writes a line. A reader that has gone away, as in `doctor | head`, changes nothing of the
+/// verdict.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }

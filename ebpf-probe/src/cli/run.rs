@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use tokio::signal::unix::{SignalKind, signal};
 
 use probe_common::maps::POLICY_HEADS;
@@ -31,6 +32,11 @@ pub(super) struct Args {
     /// Write each span as a JSON object on a line of this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Stop the command at each new library until that is hooked, so that not even the first
+    /// TLS bytes are missed. If kaos-probe itself is killed by SIGKILL meanwhile, a child may
+    /// stay stopped: continue it by `kill -CONT`.
+    #[arg(long)]
+    hold: bool,
     /// Export the spans too, by the OTEL_* variables.
     #[arg(long)]
     otlp: bool,
@@ -44,8 +50,8 @@ pub(super) struct Args {
 /// Options of the gate.
 #[derive(clap::Args)]
 pub(super) struct GateArgs {
-    /// The descriptor that says when to go on.
-    descriptor: i32,
+    /// The pipe that says when to go on.
+    pipe: PathBuf,
     #[arg(required = true, last = true)]
     command: Vec<String>,
 }
@@ -74,7 +80,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     let wanted = Wanted {
         selectors: Vec::new(),
         policy: POLICY_HEADS,
-        hold: true,
+        hold: args.hold,
     };
     let setup = args.output.setup(wanted, &sinks, move |span| {
         let span = Arc::new(span);
@@ -90,26 +96,32 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         }
     });
     let capture = Capture::start(setup)?;
-    let (wait, go) = rustix::pipe::pipe()?;
+    // Neither end is inherited: the gate opens the one by its path, and the command finds none.
+    // Both stay open here until the command has ended, since the gate may open its end late.
+    let (wait, go) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let mut child = spawn(&args.command, &wait)?;
-    drop(wait);
     capture.opt_in(child.id())?;
-    File::from(go)
-        .write_all(b"\n")
+    let mut go = File::from(go);
+    go.write_all(b"\n")
         .context("the command's process is gone")?;
     let status = runtime.block_on(wait_for(&mut child))?;
     std::thread::sleep(GRACE);
-    capture.stop()?;
+    // The exit code is the command's, whatever became of us.
+    if let Err(error) = capture.stop() {
+        tracing::error!("calls are missing: {error:#}");
+    }
     runtime.block_on(output::finish(&exporter));
     if let Ok(totals) = totals.lock() {
-        eprint!("{}", totals.render());
+        let _ = write!(std::io::stderr(), "{}", totals.render());
     }
     Ok(code(status))
 }
 
 /// Waits until it is told to go on, then becomes the command.
 pub(super) fn gate(args: &GateArgs) -> anyhow::Result<u8> {
-    let mut wait = File::open(format!("/proc/self/fd/{}", args.descriptor))?;
+    // The command may be stopped at a library when the probe is killed: the kernel lets it go on.
+    set_parent_process_death_signal(Some(Signal::CONT))?;
+    let mut wait = File::open(&args.pipe).context("kaos-probe is gone")?;
     let mut byte = [0];
     wait.read_exact(&mut byte).context("kaos-probe is gone")?;
     drop(wait);
@@ -137,7 +149,11 @@ fn json_file(path: &Path) -> anyhow::Result<View<File>> {
 fn spawn(command: &[String], wait: &OwnedFd) -> anyhow::Result<Child> {
     Command::new("/proc/self/exe")
         .arg("gate")
-        .arg(wait.as_raw_fd().to_string())
+        .arg(format!(
+            "/proc/{}/fd/{}",
+            std::process::id(),
+            wait.as_raw_fd()
+        ))
         .arg("--")
         .args(command)
         .spawn()

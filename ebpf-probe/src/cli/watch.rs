@@ -70,25 +70,38 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
     };
     let terminal = Terminal::of_stdout();
     if mode != Mode::Json {
-        eprintln!("Watching every process of this host. Ctrl-C ends.");
+        let _ = writeln!(
+            io::stderr(),
+            "Watching every process of this host. Ctrl-C ends."
+        );
     }
     let mut view = View::new(io::stdout(), mode, args.filter, terminal);
     let shown = show(&mut view, &spans, &sinks, &stop, &capture);
-    capture.stop()?;
-    while let Ok(span) = spans.try_recv() {
-        view.show(&span, &sinks.registry.get(span.process), Clock::measure())?;
-    }
-    view.finish(Clock::measure())?;
+    let stopped = capture.stop();
+    let shown = shown.and_then(|()| show_rest(&mut view, &spans, &sinks));
     runtime.block_on(output::finish(&exporter));
+    stopped?;
     match shown {
         // The reader of a pipe went away: `watch | head` is no error.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
         shown => {
             shown?;
-            io::stdout().flush()?;
             Ok(0)
         }
     }
+}
+
+/// Shows what came while the capture ended.
+fn show_rest(
+    view: &mut View<Stdout>,
+    spans: &Receiver<Arc<Span>>,
+    sinks: &Sinks,
+) -> io::Result<()> {
+    while let Ok(span) = spans.try_recv() {
+        view.show(&span, &sinks.registry.get(span.process), Clock::measure())?;
+    }
+    view.finish(Clock::measure())?;
+    io::stdout().flush()
 }
 
 fn show(

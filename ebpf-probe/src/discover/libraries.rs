@@ -35,7 +35,7 @@ pub(crate) struct Libraries {
 impl Libraries {
     /// Looks at a mapped file, if it is new, and attaches the tap; returns whether it did.
     pub(crate) fn meet(&mut self, tgid: u32, mapped: &Mapped, control: &mut Control) -> bool {
-        if self.files.contains_key(&mapped.inode) || self.files.len() >= MOST {
+        if self.files.contains_key(&mapped.inode) || !self.has_room() {
             return false;
         }
         let Some((path, file)) = open(tgid, mapped) else {
@@ -58,6 +58,16 @@ impl Libraries {
         let attached = matches!(library, Library::Attached(_));
         self.files.insert(mapped.inode, library);
         attached
+    }
+
+    /// Makes room for one more file. Files without TLS are forgotten when there are too many: to
+    /// look at one again costs little, and never to look at a new one costs its calls.
+    fn has_room(&mut self) -> bool {
+        if self.files.len() >= MOST {
+            self.files
+                .retain(|_, library| !matches!(library, Library::None));
+        }
+        self.files.len() < MOST
     }
 }
 
@@ -115,4 +125,23 @@ fn open(tgid: u32, mapped: &Mapped) -> Option<(PathBuf, File)> {
     let inode = file.metadata().ok()?.ino();
     // The device of `maps` and that of `stat` differ on some file systems (btrfs, overlayfs).
     (inode == mapped.inode.1).then_some((path, file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_without_tls_make_room_and_attached_ones_stay() {
+        let mut libraries = Libraries::default();
+        libraries
+            .files
+            .insert((0, 0), Library::Attached(Vec::new()));
+        for inode in 1..MOST as u64 {
+            libraries.files.insert((0, inode), Library::None);
+        }
+        assert!(libraries.has_room());
+        assert_eq!(libraries.files.len(), 1);
+        assert!(matches!(libraries.files[&(0, 0)], Library::Attached(_)));
+    }
 }

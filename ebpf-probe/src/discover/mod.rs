@@ -6,6 +6,7 @@ pub(crate) mod inspect;
 mod libraries;
 mod ports;
 pub(crate) mod proc;
+mod redact;
 mod selector;
 
 use std::collections::{BTreeSet, HashMap};
@@ -133,11 +134,24 @@ impl Discovery {
             }
         }
         self.count();
+        self.end();
+    }
+
+    /// Takes the probe out of the way. A command's children may go on when it has ended, and one
+    /// of them may be held at this moment.
+    fn end(self) {
+        let hold = self.options.hold;
+        for tgid in self.control.end() {
+            if hold && tgid != std::process::id() {
+                go_on(tgid);
+            }
+        }
     }
 
     fn count(&mut self) {
-        self.counted_at = Instant::now();
         (self.counted)(&self.control.counters());
+        self.look_for_ports();
+        self.counted_at = Instant::now();
     }
 
     fn take(&mut self, request: Request, changed: &mut BTreeSet<u32>) {
@@ -201,13 +215,23 @@ impl Discovery {
         self.look_at_libraries(tgid);
     }
 
-    /// Lets a held process go on, now that its libraries were looked at. A stop that is still
-    /// pending is taken back by this (signal(7)).
+    /// Lets a held process go on, now that its libraries were looked at.
     fn release(&self, tgid: u32) {
-        if self.options.hold
-            && let Some(pid) = i32::try_from(tgid).ok().and_then(Pid::from_raw)
-        {
-            let _ = kill_process(pid, Signal::CONT);
+        if self.options.hold {
+            go_on(tgid);
+        }
+    }
+
+    /// A port is opened long after the program has started: selectors by port look again.
+    fn look_for_ports(&mut self) {
+        let selectors = &self.options.selectors;
+        if !selectors.iter().any(|s| matches!(s, Selector::Port(_))) {
+            return;
+        }
+        for tgid in proc::all().unwrap_or_default() {
+            if !self.opted_in.contains_key(&tgid) {
+                self.consider(tgid);
+            }
         }
     }
 
@@ -265,13 +289,20 @@ impl Discovery {
             command_line: self
                 .options
                 .command_lines
-                .then(|| process.arguments.join(" ")),
+                .then(|| redact::command_line(&process.arguments)),
             owner: process.uid.map(|uid| uid.to_string()),
             parent_pid: Some(process.parent),
             created: None,
             container_id: process.container.clone(),
             boot_id: self.boot_id.clone(),
         }
+    }
+}
+
+/// Continues a process. A stop that is still pending is taken back by this (signal(7)).
+fn go_on(tgid: u32) {
+    if let Some(pid) = i32::try_from(tgid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, Signal::CONT);
     }
 }
 

@@ -75,6 +75,13 @@ impl Control {
             .context("cannot set the default policy")
     }
 
+    /// Takes every program away, and gives the processes that still had a policy: whoever was
+    /// held must be let go on after this, and nobody is held any more.
+    pub(crate) fn end(self) -> Vec<u32> {
+        drop(self.ebpf);
+        self.processes.keys().filter_map(Result::ok).collect()
+    }
+
     /// What the kernel half counted so far.
     pub(crate) fn counters(&self) -> Counters {
         let mut sums = Counters::default();

@@ -30,6 +30,8 @@ fn from_btf(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
     let offsets = Offsets {
         task_files: find("task_struct", &["files"]),
         task_group_leader: find("task_struct", &["group_leader"]),
+        task_signal: find("task_struct", &["signal"]),
+        signal_live: find("signal_struct", &["live"]),
         task_start: find("task_struct", &["start_boottime", "real_start_time"]),
         task_tgid: find("task_struct", &["tgid"]),
         task_pid: find("task_struct", &["pid"]),

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use probe_common::capture;
-use probe_common::maps::{CREDIT, Grant, POLICY_FULL, POLICY_OFF, Process};
+use probe_common::maps::{CONNECTIONS, CREDIT, Grant, POLICY_FULL, POLICY_OFF, Process};
 use probe_common::record::{Header, IN, Kind, OUT, Open};
 use rustix::net::{RecvFlags, SendFlags};
 
@@ -36,9 +36,12 @@ struct Seen {
 
 impl Rig {
     fn new(policy: u32) -> Self {
+        Self::with_ring(policy, 16 << 20)
+    }
+
+    fn with_ring(policy: u32, bytes: u32) -> Self {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let (feed, mut control) =
-            load(16 << 20).expect("these tests want root and a kernel with BTF");
+        let (feed, mut control) = load(bytes).expect("these tests want root and a kernel with BTF");
         control
             .set_policy(
                 std::process::id(),
@@ -253,6 +256,10 @@ fn a_long_write_comes_in_pieces_up_to_its_credit_and_then_its_tail() {
 #[test]
 fn a_grant_lifts_the_credit() {
     let mut rig = Rig::new(POLICY_FULL);
+    // What was granted to connections that are gone does not stand in the way.
+    for gone in 1..=2 * u64::from(CONNECTIONS) {
+        rig.feed.grant(gone, Grant::default());
+    }
     let (mut client, mut server) = pair();
     let reader = std::thread::spawn(move || {
         let mut all = Vec::new();
@@ -376,6 +383,62 @@ fn ends_are_told_with_who_made_them() {
     assert_eq!(seen.holes(IN), [], "a FIN is no byte");
     let seen = rig.seen(s, |s| s.events.iter().any(|e| e.0 == Kind::Closed));
     assert_eq!(seen.events.first(), Some(&(Kind::HalfClosed, OUT)));
+}
+
+#[test]
+fn a_connection_whose_opening_was_refused_is_told_at_its_next_head() {
+    let mut rig = Rig::with_ring(POLICY_FULL, 1 << 16);
+    let (mut noise, _peer) = pair();
+    noise.write_all(HEAD).unwrap();
+    // As much as the ring holds.
+    noise.write_all(&vec![b'x'; 1 << 16]).unwrap();
+    for _ in 0..1000 {
+        noise.write_all(b"small").unwrap();
+    }
+    // What is left has no room for data, but for a few openings.
+    let mut others: Vec<_> = (0..4).map(|_| pair()).collect();
+    for (other, _) in &mut others {
+        other.write_all(HEAD).unwrap();
+    }
+    let (mut client, mut server) = pair();
+    client.write_all(HEAD).unwrap();
+    server.read_exact(&mut [0; HEAD.len()]).unwrap();
+    assert!(rig.seen(port(&noise), |_| true).open.is_some());
+    server.write_all(b"HTTP/1.1 204 No\r\n\r\n").unwrap();
+    client.read_exact(&mut [0; 19]).unwrap();
+    client.write_all(HEAD).unwrap();
+    let seen = rig.seen(port(&client), |s| s.has(OUT, HEAD.len()));
+    assert_eq!(seen.bytes(OUT), HEAD);
+    let open = seen.open.unwrap();
+    assert_ne!(open.flags & probe_common::record::LATE, 0);
+}
+
+#[test]
+fn a_thread_that_starts_a_program_does_not_end_its_process() {
+    let mut rig = Rig::new(POLICY_FULL);
+    let script = "import os, threading\n\
+        threading.Thread(target=lambda: os.execv('/bin/true', ['true'])).start()\n\
+        threading.Event().wait()";
+    let mut child = std::process::Command::new("python3")
+        .args(["-c", script])
+        .spawn()
+        .unwrap();
+    let tgid = child.id();
+    child.wait().unwrap();
+    let mut seen = Vec::new();
+    let end = Instant::now() + Duration::from_secs(5);
+    while !seen.contains(&Kind::Exit) && Instant::now() < end {
+        rig.feed.drain(100_000, |raw| {
+            let (header, _) = Header::parse(raw).unwrap();
+            let kind = Kind::from_u8(header.kind).unwrap();
+            if header.tgid == tgid && matches!(kind, Kind::Exec | Kind::Exit) {
+                seen.push(kind);
+            }
+        });
+        rig.feed.wait(Duration::from_millis(20)).unwrap();
+    }
+    assert!(seen.ends_with(&[Kind::Exec, Kind::Exit]), "{seen:?}");
+    assert_eq!(seen.iter().filter(|kind| **kind == Kind::Exit).count(), 1);
 }
 
 #[test]

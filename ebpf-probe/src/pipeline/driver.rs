@@ -25,6 +25,8 @@ const IDLE: Duration = Duration::from_millis(100);
 const GATHER: Duration = Duration::from_millis(3);
 /// Records taken before anything else is done.
 const BATCH: usize = 4096;
+/// Batches between two looks at everything else; more records than the ring holds by default.
+const TURNS: usize = 32;
 
 /// The ends of the channels that the driver holds.
 pub(crate) struct Handles {
@@ -67,11 +69,17 @@ impl Driver {
     pub(crate) fn run(mut self) -> anyhow::Result<()> {
         loop {
             let stop = self.handles.stop.load(Ordering::Acquire);
-            while self.turn() == BATCH {}
+            // As much as may wait when the end is asked for, and no more: a host that never falls
+            // silent must not keep us.
+            for _ in 0..TURNS {
+                if self.turn() < BATCH {
+                    break;
+                }
+            }
+            self.publish();
             if stop {
                 break;
             }
-            self.publish();
             self.feed.wait(IDLE)?;
             std::thread::sleep(GATHER);
         }
