@@ -59,11 +59,14 @@ fn first(programs: &Programs) -> anyhow::Result<Duration> {
     let mut child = watch.spawn().context("cannot start kaos-probe")?;
     let out = child.stdout.take().context("no standard output")?;
     let mut line = String::new();
-    BufReader::new(out).read_line(&mut line)?;
+    // Kept to the end: a closed pipe would be an error to kaos-probe.
+    let mut out = BufReader::new(out);
+    out.read_line(&mut line)?;
     let time = start.elapsed();
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         kill_process(pid, Signal::TERM)?;
     }
+    std::io::copy(&mut out, &mut std::io::sink())?;
     child.wait()?;
     ensure!(line.contains("trace_id"), "kaos-probe ended without a call");
     Ok(time)

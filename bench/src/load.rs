@@ -82,13 +82,10 @@ fn pairs(args: &Args, transport: Transport, goal: f64) -> anyhow::Result<()> {
 /// Microseconds of the server's processor time per chunk.
 fn once(args: &Args, transport: Transport, probed: bool) -> anyhow::Result<f64> {
     let server = Server::start(&args.programs.fake)?;
-    let probe = match probed {
-        true => {
-            let selectors = ["--pid".to_owned(), server.pid().to_string()];
-            Some(Probe::start(&args.programs.probe, &selectors)?)
-        }
-        false => None,
-    };
+    let selectors = ["--pid".to_owned(), server.pid().to_string()];
+    let probe = probed
+        .then(|| Probe::start(&args.programs.probe, &selectors))
+        .transpose()?;
     let interval = 1000 / args.rate.max(1);
     let chunks = (RAMP + WINDOW + RAMP).as_millis() as u32 / interval;
     let model = format!("fake-n{chunks}-i{interval}-b80");
@@ -97,7 +94,7 @@ fn once(args: &Args, transport: Transport, probed: bool) -> anyhow::Result<f64> 
     sleep(RAMP);
     let (cpu, seen) = (server.cpu()?, clients.chunks());
     sleep(WINDOW);
-    let (cpu, seen) = (server.cpu()? - cpu, clients.chunks() - seen);
+    let (cpu, seen) = (server.cpu()?.saturating_sub(cpu), clients.chunks() - seen);
     let records = probe.as_ref().map(Probe::seen).transpose()?;
     clients.finish()?;
     let target = args.streams as f64 * f64::from(args.rate) * WINDOW.as_secs_f64();

@@ -59,7 +59,11 @@ enum What {
 }
 
 fn main() -> anyhow::Result<()> {
-    match Cli::parse().what {
+    let what = Cli::parse().what;
+    if !matches!(what, What::Work(_)) {
+        probe::warn_of_others();
+    }
+    match what {
         What::Tap(args) => tap::run(&args),
         What::Idle(args) => idle::run(&args),
         What::Load(args) => load::run(&args),

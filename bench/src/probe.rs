@@ -84,6 +84,26 @@ impl Drop for Probe {
     }
 }
 
+/// Says so when another kaos-probe runs: it may observe what is measured here.
+pub(crate) fn warn_of_others() {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return;
+    };
+    let others = processes
+        .filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok())
+        .filter(|line| is_probe(line))
+        .count();
+    if others > 0 {
+        println!("{others} other kaos-probe runs here: its cost is in these figures too");
+    }
+}
+
+/// Whether a command line is kaos-probe's; that of a process which has ended is empty.
+fn is_probe(line: &[u8]) -> bool {
+    let program = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    program == b"kaos-probe" || program.ends_with(b"/kaos-probe")
+}
+
 /// Makes kaos-probe keep its spans and its words to itself.
 pub(crate) fn quiet(command: &mut Command) -> &mut Command {
     command
@@ -106,10 +126,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_probe_is_known_by_its_command_line() {
+        assert!(is_probe(b"/usr/bin/kaos-probe\0watch\0"));
+        assert!(!is_probe(b"vi\0kaos-probe\0"));
+        assert!(!is_probe(b""));
+    }
+
+    #[test]
     fn counters_are_read_from_the_text_format() {
         let text = "# TYPE a_total counter\na_total 7\nb_total{kind=\"x\"} 2.5\n";
-        assert_eq!(counter(text, "a_total"), 7.0);
-        assert_eq!(counter(text, "b_total{kind=\"x\"}"), 2.5);
-        assert_eq!(counter(text, "c_total"), 0.0);
+        let names = ["a_total", "b_total{kind=\"x\"}", "c_total"];
+        let values = names.map(|name| counter(text, name));
+        assert_eq!(format!("{values:?}"), "[7.0, 2.5, 0.0]");
     }
 }

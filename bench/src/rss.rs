@@ -36,6 +36,7 @@ pub(crate) fn run(Args { programs, streams }: &Args) -> anyhow::Result<()> {
     let clients = Clients::connect(server.address(Transport::Plain), Transport::Plain, *streams)?;
     clients.go("fake-n160-i50-b80");
     sleep(Duration::from_secs(5));
+    println!("{:.0} records read so far", probe.seen()?.records);
     report(&format!("{streams} open streams"), probe.pid(), 64.0)?;
     clients.finish()?;
     sleep(Duration::from_secs(2));

@@ -61,7 +61,7 @@ mod tests {
         assert_eq!((s.lower, s.median, s.upper), (2.0, 3.0, 4.0));
         assert_eq!(format!("{s:.1}"), "3.0 [2.0 .. 4.0]");
         assert_eq!(spread(&[]), Spread::default());
-        assert_eq!(median(&[7.0]), 7.0);
+        assert_eq!(format!("{:.0}", spread(&[7.0])), "7 [7 .. 7]");
     }
 
     #[test]
