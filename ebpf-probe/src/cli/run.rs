@@ -18,6 +18,7 @@ use probe_common::maps::POLICY_HEADS;
 
 use super::capture::Capture;
 use super::output::{self, MaybeExporter, Output, Sinks, Wanted};
+use crate::discover::proc;
 use crate::export::clock::Clock;
 use crate::view::filter::Filter;
 use crate::view::summary::Totals;
@@ -149,11 +150,7 @@ fn json_file(path: &Path) -> anyhow::Result<View<File>> {
 fn spawn(command: &[String], wait: &OwnedFd) -> anyhow::Result<Child> {
     Command::new("/proc/self/exe")
         .arg("gate")
-        .arg(format!(
-            "/proc/{}/fd/{}",
-            std::process::id(),
-            wait.as_raw_fd()
-        ))
+        .arg(proc::own_descriptor(wait.as_raw_fd()))
         .arg("--")
         .args(command)
         .spawn()

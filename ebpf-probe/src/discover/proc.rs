@@ -103,6 +103,11 @@ pub(crate) fn through_root(tgid: u32, file: &Path) -> PathBuf {
     path
 }
 
+/// Where another process finds a descriptor of this one.
+pub(crate) fn own_descriptor(descriptor: i32) -> PathBuf {
+    path(std::process::id(), &format!("fd/{descriptor}"))
+}
+
 /// The id of this boot; empty when it cannot be read.
 pub(crate) fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
