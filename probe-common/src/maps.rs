@@ -46,10 +46,6 @@ pub struct Grant {
     pub tail_from: [u64; 2],
     /// … to here are captured too.
     pub tail_to: [u64; 2],
-    /// 1: requests of this connection are no calls; only heads from now on.
-    pub demoted: u32,
-    /// 0.
-    pub pad: u32,
 }
 
 /// Value of `SETTINGS[0]`: what user space may change while it runs.

@@ -7,6 +7,7 @@ use probe_core::span::Span;
 
 use super::format::seconds;
 use crate::export::resource::Resource;
+use crate::pattern::glob;
 
 /// The filters of `watch` and `run`. A span is shown if it passes all that are given; of values
 /// given several times one is enough.
@@ -54,7 +55,7 @@ impl Filter {
             || names
                 .iter()
                 .filter_map(|name| resource.text(name))
-                .any(|name| self.comms.iter().any(|pattern| wild(pattern, name)))
+                .any(|name| self.comms.iter().any(|pattern| glob(pattern, name)))
     }
 
     fn matches_container(&self, resource: &Resource) -> bool {
@@ -72,37 +73,8 @@ impl Filter {
             || names
                 .into_iter()
                 .flatten()
-                .any(|name| self.models.iter().any(|pattern| wild(pattern, name)))
+                .any(|name| self.models.iter().any(|pattern| glob(pattern, name)))
     }
-}
-
-/// Whether a pattern with `*` and `?` matches the whole text. Time is at most pattern times text:
-/// only the last `*` is ever tried again.
-pub(crate) fn wild(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<_>, Vec<_>) = (pattern.chars().collect(), text.chars().collect());
-    let (mut at_pattern, mut at_text) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while at_text < text.len() {
-        match pattern.get(at_pattern) {
-            Some('*') => {
-                star = Some((at_pattern, at_text));
-                at_pattern += 1;
-            }
-            Some(it) if *it == '?' || *it == text[at_text] => {
-                at_pattern += 1;
-                at_text += 1;
-            }
-            _ => {
-                let Some((place, taken)) = star else {
-                    return false;
-                };
-                star = Some((place, taken + 1));
-                at_pattern = place + 1;
-                at_text = taken + 1;
-            }
-        }
-    }
-    pattern[at_pattern..].iter().all(|it| *it == '*')
 }
 
 /// Reads `500ms`, `1.5s`, `2m`, or seconds without a unit.
@@ -163,7 +135,7 @@ mod tests {
             ("*b*d", "abcbd"),
             ("**", "x"),
         ] {
-            assert!(wild(pattern, text), "{pattern} {text}");
+            assert!(glob(pattern, text), "{pattern} {text}");
         }
         for (pattern, text) in [
             ("", "a"),
@@ -172,9 +144,9 @@ mod tests {
             ("*b", "abc"),
             ("a*b", "ab c"),
         ] {
-            assert!(!wild(pattern, text), "{pattern} {text}");
+            assert!(!glob(pattern, text), "{pattern} {text}");
         }
-        assert!(!wild(&"*a".repeat(50), &"a".repeat(49)));
+        assert!(!glob(&"*a".repeat(50), &"a".repeat(49)));
     }
 
     #[test]
