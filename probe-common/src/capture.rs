@@ -2,8 +2,9 @@
 //!
 //! A *turn* is a run of operations in one direction. Each turn may send [`maps::CREDIT`] bytes
 //! ([`maps::HEADS`] where only heads are wanted); beyond that only offsets go out, unless user
-//! space grants more. Since every record carries its stream offset, what was left out is seen as
-//! a hole.
+//! space grants more. The answer to a POST may be a stream of which nothing may be skipped, and
+//! may outrun user space: until that has spoken, it goes on as long as the ring has room for
+//! others. Since every record carries its stream offset, what was left out is seen as a hole.
 
 #![expect(
     clippy::inline_always,
@@ -117,6 +118,13 @@ impl Connection {
         if self.class == UNKNOWN && matches!(look, Look::Short) && seen == n {
             self.flags &= !LATE;
         }
+    }
+
+    /// Whether operations in `direction` answer a request whose exchange is wanted whole.
+    #[must_use]
+    #[inline(always)]
+    pub fn answers(&self, direction: u8) -> bool {
+        self.full == 1 && self.request != NO_TURN && self.request != direction
     }
 
     /// Takes the look of an operation that starts at stream offset `start`: classifies the
@@ -247,6 +255,18 @@ mod tests {
         assert_eq!(c.sides[0].limit, HEADS);
         assert!(c.begin(OUT, 90, Look::Request, POLICY_FULL));
         assert_eq!(c.sides[1].limit, 90 + CREDIT);
+    }
+
+    #[test]
+    fn only_the_answer_to_a_post_may_run_on() {
+        let mut c = Connection::new(1, false);
+        assert!(!c.answers(IN), "nothing was asked");
+        c.begin(OUT, 0, Look::Post, POLICY_HEADS);
+        assert!(c.answers(IN));
+        assert!(!c.answers(OUT), "a request has its credit and no more");
+        c.begin(IN, 0, Look::Response, POLICY_HEADS);
+        c.begin(OUT, 90, Look::Request, POLICY_HEADS);
+        assert!(!c.answers(IN));
     }
 
     #[test]

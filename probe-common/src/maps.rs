@@ -44,7 +44,8 @@ pub struct Grant {
     pub until: [u64; 2],
     /// By direction: bytes from here …
     pub tail_from: [u64; 2],
-    /// … to here are captured too.
+    /// … to here are captured too. While the tail is ahead, an answer beyond its credit does not
+    /// run on by itself.
     pub tail_to: [u64; 2],
 }
 

@@ -15,7 +15,7 @@ use probe_common::record::{Kind, LATE, Open, PIECE, TLS};
 
 use crate::kernel;
 use crate::maps::{Copying, GRANTS, count};
-use crate::records::{header, send_bytes, send_mark, send_open};
+use crate::records::{has_room, header, send_bytes, send_mark, send_open};
 
 /// The most pieces and segments of one operation that are looked at; the rest is a hole. A vector
 /// has 1024 segments at the most (`UIO_MAXIOV`), and each takes two steps.
@@ -119,29 +119,39 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
             return;
         }
     }
-    let limit = c.side(direction).limit;
-    let tail = capture::default_tail(start, n);
-    let over = start.wrapping_add(n) > limit;
-    // SAFETY: the value is read field by field; user space replaces it whole.
-    let (limit, tail) = match if over {
-        unsafe { GRANTS.get(c.id) }
-    } else {
-        None
-    } {
-        Some(grant) => {
-            let granted = grant.tail(direction);
-            let limit = grant.until(direction, limit);
-            // Kept, so that the grant is looked up again only when it is used up.
-            c.side(direction).limit = limit;
-            (limit, if granted.1 > start { granted } else { tail })
-        }
-        None => (limit, tail),
-    };
+    let (limit, tail) = bounds(c, direction, start, n);
     if segments.vector == 0 && n <= PIECE as u64 && start.wrapping_add(n) <= limit {
         whole(c.id, operation);
     } else {
         copy(state, c.id, operation, limit, tail);
     }
+}
+
+/// Up to which offset the `n` bytes from `start` are wanted, and which tail beyond it.
+#[inline(always)]
+fn bounds(c: &mut Connection, direction: u8, start: u64, n: u64) -> (u64, (u64, u64)) {
+    let end = start.wrapping_add(n);
+    let mut limit = c.side(direction).limit;
+    let mut tail = capture::default_tail(start, n);
+    if end <= limit {
+        return (limit, tail);
+    }
+    let mut spoken = false;
+    // SAFETY: the value is read field by field; user space replaces it whole.
+    if let Some(grant) = unsafe { GRANTS.get(c.id) } {
+        limit = grant.until(direction, limit);
+        // Kept, so that the grant is looked up again only when it is used up.
+        c.side(direction).limit = limit;
+        let granted = grant.tail(direction);
+        spoken = granted.1 > start;
+        if spoken {
+            tail = granted;
+        }
+    }
+    if end > limit && !spoken && c.answers(direction) && has_room() {
+        limit = end;
+    }
+    (limit, tail)
 }
 
 /// Sends an operation of one piece, which a chunk of a stream always is, without the loop.

@@ -2,7 +2,7 @@
 
 use core::ptr::addr_of_mut;
 
-use aya_ebpf::bindings::BPF_RB_AVAIL_DATA;
+use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE};
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use probe_common::maps::counter;
@@ -91,6 +91,12 @@ fn wakeup(n: u64) -> u64 {
     } else {
         FORCE_WAKEUP
     }
+}
+
+/// Whether half of the ring is free: what is sent then takes no other connection's place.
+#[inline(always)]
+pub fn has_room() -> bool {
+    RING.query(BPF_RB_AVAIL_DATA.into()) < RING.query(BPF_RB_RING_SIZE.into()) / 2
 }
 
 /// Sends a header and what is known of the connection; 0 when the ring is full.

@@ -254,6 +254,33 @@ fn a_long_write_comes_in_pieces_up_to_its_credit_and_then_its_tail() {
 }
 
 #[test]
+fn an_answer_runs_on_beyond_its_credit_while_the_ring_has_room() {
+    let mut rig = Rig::new(POLICY_FULL);
+    let (mut client, mut server) = pair();
+    let local = port(&client);
+    client.write_all(HEAD).unwrap();
+    server.read_exact(&mut [0; HEAD.len()]).unwrap();
+    let answer = b"HTTP/1.1 200 OK\r\n\r\n";
+    let body = vec![b'x'; 8 << 10];
+    let writer = std::thread::spawn(move || {
+        server.write_all(answer).unwrap();
+        // Beyond the credit, but less than makes the ring half full on both sides.
+        for _ in 0..CREDIT / (8 << 10) + 20 {
+            server.write_all(&body).unwrap();
+        }
+        server
+    });
+    let mut all = Vec::new();
+    let n = answer.len() + (CREDIT as usize) + 20 * (8 << 10);
+    all.resize(n, 0);
+    client.read_exact(&mut all).unwrap();
+    let seen = rig.seen(local, |s| s.has(IN, n));
+    assert_eq!(seen.bytes(IN).len(), n);
+    assert_eq!(seen.holes(IN), []);
+    drop((client, writer.join().unwrap()));
+}
+
+#[test]
 fn a_grant_lifts_the_credit() {
     let mut rig = Rig::new(POLICY_FULL);
     // What was granted to connections that are gone does not stand in the way.

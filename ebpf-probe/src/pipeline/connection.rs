@@ -79,10 +79,16 @@ impl Connection {
         let end = data.offset + data.len;
         match self.reader.take_wish() {
             Some(Wish::Unlimited) => grant.until = [u64::MAX; 2],
-            Some(Wish::Full | Wish::Demote) if grant.until[side] == u64::MAX => {
-                grant.until = [0, 0];
+            Some(Wish::Full) => grant = Grant::default(),
+            // A tail that never comes: answers do not run on beyond their credit.
+            Some(Wish::Demote) => {
+                grant = Grant {
+                    tail_from: [u64::MAX; 2],
+                    tail_to: [u64::MAX; 2],
+                    ..Grant::default()
+                }
             }
-            _ => {}
+            None => {}
         }
         if let Some(left) = self.messages.body_end(data.direction)
             && left > CREDIT / 2

@@ -23,10 +23,16 @@ const IDLE: Duration = Duration::from_millis(100);
 /// How long records gather after the first one, so that a busy host does not wake the reader for
 /// each.
 const GATHER: Duration = Duration::from_millis(3);
-/// Records taken before anything else is done.
-const BATCH: usize = 4096;
+/// The same while a burst comes in: a stream at full speed fills the ring within milliseconds.
+const GATHER_BURST: Duration = Duration::from_micros(300);
+/// Bytes of one round that make a burst.
+const BURST: usize = 256 << 10;
+/// The reading thread's nice value: its work is short, and seldom can wait.
+const PRIORITY: i32 = -10;
+/// Records taken before anything else is done; among that is the credit for what they began.
+const BATCH: usize = 512;
 /// Batches between two looks at everything else; more records than the ring holds by default.
-const TURNS: usize = 32;
+const TURNS: usize = 256;
 
 /// The ends of the channels that the driver holds.
 pub(crate) struct Handles {
@@ -67,12 +73,16 @@ impl Driver {
 
     /// Works until it is told to stop; then everything that waits goes out.
     pub(crate) fn run(mut self) -> anyhow::Result<()> {
+        // What the ring cannot hold while others compute is lost for good. Not allowed to: then
+        // like everybody else.
+        let _ = rustix::process::setpriority_process(None, PRIORITY);
         loop {
             let stop = self.handles.stop.load(Ordering::Acquire);
             // As much as may wait when the end is asked for, and no more: a host that never falls
             // silent must not keep us.
+            let mut bytes = 0;
             for _ in 0..TURNS {
-                if self.turn() < BATCH {
+                if self.turn(&mut bytes) < BATCH {
                     break;
                 }
             }
@@ -81,15 +91,15 @@ impl Driver {
                 break;
             }
             self.feed.wait(IDLE)?;
-            std::thread::sleep(GATHER);
+            std::thread::sleep(if bytes < BURST { GATHER } else { GATHER_BURST });
         }
         self.pipeline.drain(monotonic_now());
         self.send_spans();
         Ok(())
     }
 
-    /// Takes up to a batch of records and hands on what comes of them.
-    fn turn(&mut self) -> usize {
+    /// Takes up to a batch of records and hands on what comes of them; adds their `bytes`.
+    fn turn(&mut self, bytes: &mut usize) -> usize {
         while let Ok((id, facts)) = self.handles.facts.try_recv() {
             self.pipeline.process(id, facts);
         }
@@ -102,39 +112,42 @@ impl Driver {
             objects,
         } = self;
         let mut gone = Vec::new();
-        let taken = feed.drain(BATCH, |raw| match feed::read(raw) {
-            Some(Input::Stream(record)) => {
-                if let Record::Open(info) = &record {
+        let taken = feed.drain(BATCH, |raw| {
+            *bytes += raw.len();
+            match feed::read(raw) {
+                Some(Input::Stream(record)) => {
+                    if let Record::Open(info) = &record {
+                        describe(info.process, described, handles);
+                    }
+                    if let Record::Closed(id, ..) = &record {
+                        objects.remove(id);
+                    }
+                    pipeline.record(&record, now);
+                }
+                Some(Input::TlsObject(info, object)) => {
+                    describe(info.process, described, handles);
+                    objects.insert(info.id, (info.process.tgid, object));
+                    pipeline.record(&Record::Open(info), now);
+                }
+                Some(Input::Http2(info)) => {
                     describe(info.process, described, handles);
                 }
-                if let Record::Closed(id, ..) = &record {
-                    objects.remove(id);
-                }
-                pipeline.record(&record, now);
-            }
-            Some(Input::TlsObject(info, object)) => {
-                describe(info.process, described, handles);
-                objects.insert(info.id, (info.process.tgid, object));
-                pipeline.record(&Record::Open(info), now);
-            }
-            Some(Input::Http2(info)) => {
-                describe(info.process, described, handles);
-            }
-            Some(Input::Process(event)) => {
-                match event {
-                    ProcessEvent::Exit(id, at) => {
-                        described.remove(&id.tgid);
-                        gone.extend(pipeline.process_gone(id, at, now));
+                Some(Input::Process(event)) => {
+                    match event {
+                        ProcessEvent::Exit(id, at) => {
+                            described.remove(&id.tgid);
+                            gone.extend(pipeline.process_gone(id, at, now));
+                        }
+                        ProcessEvent::Exec(id) => {
+                            described.remove(&id.tgid);
+                            gone.extend(pipeline.memory_gone(id, now, now));
+                        }
+                        ProcessEvent::Fork { .. } | ProcessEvent::Map(_) => {}
                     }
-                    ProcessEvent::Exec(id) => {
-                        described.remove(&id.tgid);
-                        gone.extend(pipeline.memory_gone(id, now, now));
-                    }
-                    ProcessEvent::Fork { .. } | ProcessEvent::Map(_) => {}
+                    let _ = handles.requests.send(Request::Event(event));
                 }
-                let _ = handles.requests.send(Request::Event(event));
+                None => {}
             }
-            None => {}
         });
         for id in gone {
             if let Some((tgid, object)) = self.objects.remove(&id) {

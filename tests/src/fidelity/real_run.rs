@@ -12,7 +12,7 @@ use super::process::{ClientLine, Running, client_lines};
 use super::real::{RealCell, compare};
 use super::report::Row;
 use super::run::Matrix;
-use super::span::SeenSpan;
+use super::span::{Kind, SeenSpan};
 
 /// The longest that one cell's client may take.
 const CLIENT_TIME: Duration = Duration::from_mins(2);
@@ -79,19 +79,30 @@ fn judge(matrix: &Matrix, cell: &RealCell, servers: &Servers, tag: &str) -> Resu
     };
     let of_port = |port: u16, skipped: usize| {
         let wanted = |span: &SeenSpan| is_of(span, port, cell.api);
-        probe.wait(skipped + 2 * lines.len(), SPAN_TIME, wanted);
+        let answered = |span: &SeenSpan| wanted(span) && !is_hung_up(span);
+        probe.wait(skipped + 2 * lines.len(), SPAN_TIME, answered);
         probe.spans(wanted).split_off(skipped)
     };
     let mut verdict = compare(&lines, &of_port(server.port(), skipped.0));
     if let Some(behind) = behind {
         // A proxy gives ids and names of its own or those of the model: only counts are sure.
-        let spans = of_port(behind.port(), skipped.1).len();
-        if spans != 2 * lines.len() {
-            let what = format!("{spans} spans behind the proxy, not {}", 2 * lines.len());
+        let mut spans = of_port(behind.port(), skipped.1);
+        spans.retain(|span| !is_hung_up(span));
+        let answered = spans.len();
+        if answered != 2 * lines.len() {
+            let what = format!("{answered} spans behind the proxy, not {}", 2 * lines.len());
             verdict.server.wrong.push(what);
         }
     }
     Ok(verdict)
+}
+
+/// A request on a kept connection that its server hung up at that moment, so that it never read
+/// it: the proxy asks again, and both are calls on the wire.
+fn is_hung_up(span: &SeenSpan) -> bool {
+    span.kind == Kind::Client
+        && span.text("error.type") == Some("server_disconnected")
+        && !span.attributes.contains_key("http.response.status_code")
 }
 
 /// The calls of one server: its port stands in the request of both sides.
