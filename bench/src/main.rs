@@ -9,6 +9,7 @@ mod floor;
 mod http;
 mod idle;
 mod load;
+mod memory;
 mod probe;
 mod rss;
 mod stats;

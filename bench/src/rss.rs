@@ -11,6 +11,7 @@ use crate::Programs;
 use crate::load::Transport;
 use crate::load::clients::Clients;
 use crate::load::server::Server;
+use crate::memory::Group;
 use crate::probe::Probe;
 
 /// Options of `rss`.
@@ -32,12 +33,17 @@ pub(crate) fn run(Args { programs, streams }: &Args) -> anyhow::Result<()> {
     drop(idle);
     let server = Server::start(&programs.fake)?;
     let selectors = ["--pid".to_owned(), server.pid().to_string()];
-    let probe = Probe::start(&programs.probe, &selectors)?;
+    let group = Group::new()?;
+    let probe = group.hold(|| Probe::start(&programs.probe, &selectors))?;
     let clients = Clients::connect(server.address(Transport::Plain), Transport::Plain, *streams)?;
     clients.go("fake-n160-i50-b80");
     sleep(Duration::from_secs(5));
     println!("{:.0} records read so far", probe.seen()?.records);
     report(&format!("{streams} open streams"), probe.pid(), 64.0)?;
+    println!(
+        "{streams} open streams: kernel memory {:.1} MiB by its control group's account (goal 48)",
+        mib(group.kernel_bytes()?)
+    );
     clients.finish()?;
     sleep(Duration::from_secs(2));
     report("after them", probe.pid(), 64.0)
@@ -103,7 +109,7 @@ fn kernel_memory(pid: u32) -> anyhow::Result<(u64, u64)> {
 }
 
 /// The number after `name` at the beginning of a line.
-fn number(text: &str, name: &str) -> Option<u64> {
+pub(crate) fn number(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| {
         line.strip_prefix(name)?
             .split_whitespace()
