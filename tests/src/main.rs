@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use e2e::fake::cli::FakeArgs;
 use e2e::fidelity::FidelityArgs;
+use e2e::otlp::OtlpArgs;
 
 /// End-to-end tests of the probe against real processes and a real kernel.
 #[derive(Debug, Parser)]
@@ -19,11 +20,14 @@ enum What {
     Fake(FakeArgs),
     /// Hold the probe's spans against the fake's log, for many clients.
     Fidelity(FidelityArgs),
+    /// Hold what a real collector got by gRPC and by HTTP against `watch --json` and the log.
+    Otlp(OtlpArgs),
 }
 
 fn main() -> Result<()> {
     match Command::parse().what {
         What::Fake(args) => args.run(),
         What::Fidelity(args) => args.run(),
+        What::Otlp(args) => args.run(),
     }
 }
