@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use e2e::doctor::DoctorArgs;
 use e2e::fake::cli::FakeArgs;
 use e2e::fidelity::FidelityArgs;
 use e2e::otlp::OtlpArgs;
@@ -16,6 +17,8 @@ struct Command {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Hold what `kaos-probe doctor` says of real programs against what is known of them.
+    Doctor(DoctorArgs),
     /// Serve as a fake model, MCP and agent server.
     Fake(FakeArgs),
     /// Hold the probe's spans against the fake's log, for many clients.
@@ -26,6 +29,7 @@ enum What {
 
 fn main() -> Result<()> {
     match Command::parse().what {
+        What::Doctor(args) => args.run(),
         What::Fake(args) => args.run(),
         What::Fidelity(args) => args.run(),
         What::Otlp(args) => args.run(),

@@ -41,6 +41,15 @@ pub(super) fn otlp(_: &Args) -> anyhow::Result<Outcome> {
     end_to_end("otlp", &["collector"], Duration::from_mins(2))
 }
 
+/// What doctor says of programs with TLS of every kind.
+pub(super) fn doctor(_: &Args) -> anyhow::Result<Outcome> {
+    if let Some(why) = not_here()? {
+        return Ok(Outcome::skipped(why));
+    }
+    let peers = ["bun", "go-tls", "python-clients"];
+    end_to_end("doctor", &peers, Duration::from_mins(2))
+}
+
 /// Runs a command of `e2e`, with what it needs.
 fn end_to_end(what: &str, peers: &[&str], time: Duration) -> anyhow::Result<Outcome> {
     let mut build = cargo();
