@@ -55,8 +55,7 @@ pub(super) fn run(args: &Args) -> u8 {
     u8::from(!well)
 }
 
-const SOCKET_TAP: &str =
-    "tracepoints sys_exit and inet_sock_set_state: they work on kernels without kprobes too";
+const SOCKET_TAP: &str = "tracepoints sys_exit, inet_sock_set_state and tcp_destroy_sock: they work on kernels without kprobes too";
 
 fn process(pid: u32) -> bool {
     say(&format!("\nProcess {pid}"));
