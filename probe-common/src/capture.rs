@@ -11,9 +11,9 @@
     reason = "the verifier follows values best inside one function"
 )]
 
-use crate::http::Look;
+use crate::http::{self, Look, PEEK};
 use crate::maps::{self, Grant, POLICY_FULL};
-use crate::record::IN;
+use crate::record::{IN, OUT};
 
 /// Nothing is known yet.
 pub const UNKNOWN: u8 = 0;
@@ -31,6 +31,11 @@ pub const NO_TURN: u8 = 2;
 pub const LATE: u8 = 1;
 /// [`Connection::flags`]: `Open` was sent.
 pub const OPENED: u8 = 2;
+
+/// [`Connection::flags`]: the peer or the network ended it, with bytes that are still to be read.
+pub const ENDED: u8 = 8;
+/// [`Connection::flags`]: [`Connection::prefix`] was written, not read.
+pub const PREFIX_OUT: u8 = 4;
 
 /// One direction of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,8 +71,19 @@ pub struct Connection {
     pub full: u8,
     /// Direction in which requests go, or [`NO_TURN`].
     pub request: u8,
-    /// 0.
-    pub pad: [u8; 3],
+    /// On a late connection: the first bytes of what may be a head, that came alone; else 0.
+    pub prefix: [u8; 3],
+}
+
+/// What an operation looks like, together with what came alone before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// The look.
+    pub look: Look,
+    /// How many bytes of the head came before the operation.
+    pub before: u32,
+    /// Those bytes, the first one lowest.
+    pub word: u32,
 }
 
 impl Connection {
@@ -89,7 +105,7 @@ impl Connection {
             flags: late as u8,
             full: 0,
             request: NO_TURN,
-            pad: [0; 3],
+            prefix: [0; 3],
         }
     }
 
@@ -125,6 +141,68 @@ impl Connection {
     #[inline(always)]
     pub fn answers(&self, direction: u8) -> bool {
         self.full == 1 && self.request != NO_TURN && self.request != direction
+    }
+
+    /// Takes the first bytes of an operation of `n` bytes, `seen` of them, on a connection where
+    /// nobody knows whether a head begins with them. `follows`: they follow what was seen last in
+    /// this direction.
+    ///
+    /// A Go server waits for the next request with a read of one byte. That byte tells nothing,
+    /// so it is kept until the next operation does.
+    #[inline(always)]
+    pub fn look(
+        &mut self,
+        direction: u8,
+        first: &[u8; PEEK],
+        seen: usize,
+        n: u64,
+        follows: bool,
+    ) -> Looked {
+        let look = http::look(first, seen);
+        let alone = Looked {
+            look,
+            before: 0,
+            word: 0,
+        };
+        if self.class != UNKNOWN || self.flags & LATE == 0 {
+            return alone;
+        }
+        let [a, b, c] = self.prefix;
+        let word = u32::from_le_bytes([a, b, c, 0]);
+        let before = u32::from(a != 0) + u32::from(b != 0) + u32::from(c != 0);
+        let same = (self.flags & PREFIX_OUT != 0) == (direction == OUT);
+        let [a, b, c, d] = [first[0], first[1], first[2], first[3]];
+        let here = u32::from_le_bytes([a, b, c, d]);
+        let undecided = matches!(look, Look::Short | Look::Other);
+        if same || !undecided {
+            self.prefix = [0; 3];
+        }
+        if before != 0 && same && follows && undecided {
+            let whole = word | (here << (8 * (before & 3)));
+            let look = http::look_at_word(whole, seen + before as usize);
+            if matches!(look, Look::Short) && seen as u64 == n {
+                self.keep(direction, whole);
+                return alone;
+            }
+            if matches!(look, Look::Request | Look::Post | Look::Response) {
+                return Looked { look, before, word };
+            }
+        }
+        if matches!(look, Look::Short) && seen as u64 == n {
+            self.keep(direction, here);
+        }
+        alone
+    }
+
+    #[inline(always)]
+    fn keep(&mut self, direction: u8, word: u32) {
+        let [a, b, c, _] = word.to_le_bytes();
+        self.prefix = [a, b, c];
+        if direction == OUT {
+            self.flags |= PREFIX_OUT;
+        } else {
+            self.flags &= !PREFIX_OUT;
+        }
     }
 
     /// Takes the look of an operation that starts at stream offset `start`: classifies the
@@ -300,6 +378,62 @@ mod tests {
         c.sides[0].offset = 500;
         c.presume_fresh(Look::Short, 1);
         assert!(!c.begin(IN, 499, Look::Short, POLICY_HEADS));
+    }
+
+    /// The looks of operations on a late connection.
+    fn looks(operations: &[(u8, &[u8], bool)]) -> std::vec::Vec<(Look, u32, u32)> {
+        let mut c = Connection::new(1, true);
+        let look = |&(direction, bytes, follows): &(u8, &[u8], bool)| {
+            let mut first = [0; PEEK];
+            let seen = bytes.len().min(PEEK);
+            first[..seen].copy_from_slice(&bytes[..seen]);
+            let looked = c.look(direction, &first, seen, bytes.len() as u64, follows);
+            (looked.look, looked.before, looked.word)
+        };
+        operations.iter().map(look).collect()
+    }
+
+    #[test]
+    fn the_first_byte_of_a_head_may_come_alone() {
+        let p = u32::from(b'P');
+        let seen = looks(&[(IN, b"P", true), (IN, b"OST / HTTP/1.1", true)]);
+        assert_eq!(seen[1], (Look::Post, 1, p));
+        // What goes the other way meanwhile is no matter.
+        let seen = looks(&[(IN, b"P", true), (OUT, b"data", true), (IN, b"OST /", true)]);
+        assert_eq!(seen[2], (Look::Post, 1, p));
+        let seen = looks(&[(IN, b"G", true), (IN, b"E", true), (IN, b"T /", true)]);
+        assert_eq!(seen[2], (Look::Request, 2, u32::from_le_bytes(*b"GE\0\0")));
+        let seen = looks(&[(OUT, b"HTT", true), (OUT, b"P/1.1 200 OK", true)]);
+        assert_eq!((seen[1].0, seen[1].1), (Look::Response, 3));
+    }
+
+    #[test]
+    fn a_byte_that_begins_no_head_is_forgotten() {
+        for operations in [
+            // Not a head; bytes between were not seen; another direction; a longer operation.
+            [(IN, &b"P"[..], true), (IN, b"xyz123", true)],
+            [(IN, b"P", true), (IN, b"OST /", false)],
+            [(IN, b"P", true), (OUT, b"OST /", true)],
+            [(IN, b"xP", true), (IN, b"OST /", true)],
+        ] {
+            assert_eq!(looks(&operations)[1], (Look::Other, 0, 0), "{operations:?}");
+        }
+        let seen = looks(&[(IN, b"P", true), (IN, b"data", false), (IN, b"OST /", true)]);
+        assert_eq!(seen[2], (Look::Other, 0, 0));
+        // A whole head needs no prefix, and a second byte may begin one.
+        let seen = looks(&[(IN, b"P", true), (IN, b"POST /", true)]);
+        assert_eq!(seen[1], (Look::Post, 0, 0));
+        let seen = looks(&[(IN, b"P", true), (IN, b"P", true), (IN, b"OST /", true)]);
+        assert_eq!(seen[2], (Look::Post, 1, u32::from(b'P')));
+    }
+
+    #[test]
+    fn a_vector_whose_first_buffer_is_short_is_no_lone_byte() {
+        let mut c = Connection::new(1, true);
+        let mut first = [0; PEEK];
+        first[0] = b'P';
+        c.look(IN, &first, 1, 300, true);
+        assert_eq!(c.prefix, [0; 3]);
     }
 
     #[test]

@@ -33,7 +33,14 @@ pub enum Look {
 #[must_use]
 #[inline(always)]
 pub fn look(b: &[u8; PEEK], n: usize) -> Look {
-    let word = u32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+    look_at_word(u32::from_le_bytes([b[0], b[1], b[2], b[3]]), n)
+}
+
+/// Looks at the first `n` bytes, of which `word` has four, the first one lowest (bytes after `n`
+/// are zero).
+#[must_use]
+#[inline(always)]
+pub fn look_at_word(word: u32, n: usize) -> Look {
     if n < 4 {
         return short(word, n);
     }
@@ -57,7 +64,8 @@ pub fn look(b: &[u8; PEEK], n: usize) -> Look {
     {
         return Look::Request;
     }
-    if b[0] >= 0x14 && b[0] <= 0x17 && b[1] == 3 {
+    let [kind, version, ..] = word.to_le_bytes();
+    if kind >= 0x14 && kind <= 0x17 && version == 3 {
         return Look::Tls;
     }
     Look::Other

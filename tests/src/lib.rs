@@ -2,5 +2,7 @@
 //! it did and when, and a runner that holds the probe's spans against that log.
 
 pub mod clock;
+pub mod doctor;
 pub mod fake;
 pub mod fidelity;
+pub mod otlp;

@@ -2,8 +2,10 @@
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use e2e::doctor::DoctorArgs;
 use e2e::fake::cli::FakeArgs;
 use e2e::fidelity::FidelityArgs;
+use e2e::otlp::OtlpArgs;
 
 /// End-to-end tests of the probe against real processes and a real kernel.
 #[derive(Debug, Parser)]
@@ -15,15 +17,21 @@ struct Command {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Hold what `kaos-probe doctor` says of real programs against what is known of them.
+    Doctor(DoctorArgs),
     /// Serve as a fake model, MCP and agent server.
     Fake(FakeArgs),
     /// Hold the probe's spans against the fake's log, for many clients.
     Fidelity(FidelityArgs),
+    /// Hold what a real collector got by gRPC and by HTTP against `watch --json` and the log.
+    Otlp(OtlpArgs),
 }
 
 fn main() -> Result<()> {
     match Command::parse().what {
+        What::Doctor(args) => args.run(),
         What::Fake(args) => args.run(),
         What::Fidelity(args) => args.run(),
+        What::Otlp(args) => args.run(),
     }
 }

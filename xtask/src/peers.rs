@@ -22,6 +22,7 @@ mod phoenix;
 mod python;
 mod running;
 mod tls;
+mod tls_programs;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -117,6 +118,8 @@ pub(crate) fn all() -> Vec<Box<dyn Peer>> {
         Box::new(Phoenix),
         Box::new(ollama::Ollama),
         Box::new(collector::Collector),
+        Box::new(tls_programs::Bun),
+        Box::new(tls_programs::GoTls),
         Box::new(chromium::Chromium),
     ]
 }

@@ -7,15 +7,15 @@ use aya_ebpf::helpers::{
     bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_probe_read_user as read_user,
 };
 use probe_common::capture::{
-    self, Connection, HTTP, IGNORED, LATE as LATE_CONNECTION, OPENED, UNKNOWN,
+    self, Connection, HTTP, IGNORED, LATE as LATE_CONNECTION, Looked, OPENED, UNKNOWN,
 };
-use probe_common::http::{self, Look, PEEK};
+use probe_common::http::{Look, PEEK};
 use probe_common::maps::{Process, counter};
 use probe_common::record::{Kind, LATE, Open, PIECE, TLS};
 
 use crate::kernel;
 use crate::maps::{Copying, GRANTS, count};
-use crate::records::{has_room, header, send_bytes, send_mark, send_open};
+use crate::records::{has_room, header, send_bytes, send_mark, send_open, send_word};
 
 /// The most pieces and segments of one operation that are looked at; the rest is a hole. A vector
 /// has 1024 segments at the most (`UIO_MAXIOV`), and each takes two steps.
@@ -95,12 +95,14 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
         process,
         ..
     } = *operation;
+    let follows = c.side(direction).offset == start;
     c.side(direction).offset = start.wrapping_add(n);
     if c.class != HTTP && c.class != UNKNOWN {
         return;
     }
     if c.wants_look(direction) {
-        let look = look_at(&segments, n);
+        let (first, seen) = peek(&segments, n);
+        let Looked { look, before, word } = c.look(direction, &first, seen, n, follows);
         if look == Look::Http2 && c.class == UNKNOWN {
             count(counter::HTTP2, 1);
             announce(c, operation, probe_common::record::HTTP2);
@@ -108,6 +110,7 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
         if operation.transport == TLS {
             c.presume_fresh(look, n);
         }
+        let start = start.wrapping_sub(u64::from(before));
         if !c.begin(direction, start, look, process.policy) {
             return;
         }
@@ -117,6 +120,12 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
             c.class = UNKNOWN;
             c.flags |= LATE_CONNECTION;
             return;
+        }
+        if before != 0 {
+            let mut header = header(Kind::Data, direction, c.id, process.start);
+            header.offset = start;
+            header.len = u64::from(before);
+            send_word(&header, word);
         }
     }
     let (limit, tail) = bounds(c, direction, start, n);
@@ -273,14 +282,14 @@ pub fn announce_as(kind: Kind, c: &Connection, operation: &Operation, flags: u32
     send_open(&header, &open)
 }
 
-/// What the first bytes of the operation look like.
+/// The first bytes of the operation, and how many they are.
 #[inline(always)]
-fn look_at(segments: &Segments, n: u64) -> Look {
+fn peek(segments: &Segments, n: u64) -> ([u8; PEEK], usize) {
     let mut first = [0u8; PEEK];
     let n = min(min(segments.length, n), PEEK as u64);
     let bytes = core::hint::black_box(n) & 0x1f;
     if bytes > PEEK as u64 {
-        return Look::Other;
+        return (UNREADABLE, PEEK);
     }
     // SAFETY: at most `PEEK` bytes go into an array of that size.
     let failed = unsafe {
@@ -292,10 +301,13 @@ fn look_at(segments: &Segments, n: u64) -> Look {
     };
     if failed != 0 {
         count(counter::UNREADABLE, 1);
-        return Look::Other;
+        return (UNREADABLE, PEEK);
     }
-    http::look(&first, n as usize)
+    (first, n as usize)
 }
+
+/// Bytes that are the start of nothing.
+const UNREADABLE: [u8; PEEK] = [0xff; PEEK];
 
 /// An entry of an `iovec` array: address and length.
 #[inline(always)]

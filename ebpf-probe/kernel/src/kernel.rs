@@ -121,6 +121,12 @@ pub fn read_seq(sk: u64) -> u32 {
     read(sk, offset!(tcp_copied_seq)).unwrap_or(0)
 }
 
+/// Whether bytes wait in `sk` to be read. They do after a reset, too.
+#[inline(always)]
+pub fn has_unread(sk: u64) -> bool {
+    read::<u32>(sk, offset!(tcp_rcv_nxt)).is_some_and(|next| next != read_seq(sk))
+}
+
 /// The sequence number after the last byte that was written to `sk`.
 #[inline(always)]
 pub fn write_seq(sk: u64) -> u32 {

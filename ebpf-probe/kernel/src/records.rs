@@ -135,6 +135,24 @@ pub fn send_bytes(header: &Header, user: u64, n: u64) {
     }
 }
 
+/// Sends the first `header.len` bytes of `word`, the first one lowest: bytes that were kept.
+#[inline(always)]
+pub fn send_word(header: &Header, word: u32) {
+    match RING.reserve::<Slot<4>>(0) {
+        Some(mut slot) => {
+            let at = slot.as_mut_ptr();
+            // SAFETY: the slot is reserved, aligned to 8 bytes and has room for 4 bytes.
+            unsafe {
+                addr_of_mut!((*at).header).write(*header);
+                addr_of_mut!((*at).header.captured).write(header.len as u32);
+                addr_of_mut!((*at).bytes).write(word.to_le_bytes());
+            }
+            slot.submit(NO_WAKEUP);
+        }
+        None => count(counter::RING_FULL, 1),
+    }
+}
+
 #[inline(always)]
 fn send_class<const N: usize>(header: &Header, user: u64, n: u64) {
     let Some(mut slot) = RING.reserve::<Slot<N>>(0) else {

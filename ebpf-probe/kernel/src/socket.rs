@@ -8,7 +8,7 @@ use aya_ebpf::helpers::generated::bpf_send_signal;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
-use probe_common::capture::{Connection, HTTP, OPENED, TLS as TLS_SOCKET};
+use probe_common::capture::{Connection, ENDED, HTTP, OPENED, TLS as TLS_SOCKET};
 use probe_common::maps::{PROCESS_HELD, Process, counter};
 use probe_common::record::{IN, Kind, OUT};
 
@@ -171,6 +171,9 @@ fn moved(sk: u64, direction: u8, n: u64, segments: Segments, process: Process) {
         },
         scratch,
     );
+    if c.flags & ENDED != 0 && direction == IN && !kernel::has_unread(sk) {
+        forget(sk, c, IN);
+    }
 }
 
 /// The state of `sk`, made now if it is new and TCP.
@@ -299,8 +302,8 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
     let Some(c) = SOCKETS.get_ptr_mut(sk) else {
         return 0;
     };
-    // SAFETY: the entry is removed below and nowhere else.
-    let c = unsafe { &*c };
+    // SAFETY: the entry lives until the socket is gone.
+    let c = unsafe { &mut *c };
     let told = c.class == HTTP && c.flags & OPENED != 0;
     let id = c.id;
     // `close` marks the socket before its state changes; a reset does so after it.
@@ -311,12 +314,39 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
         }
         return 0;
     }
-    let _ = SOCKETS.remove(sk);
-    let _ = GRANTS.remove(id);
-    if told {
-        send(&header(Kind::Closed, if by_us { OUT } else { IN }, id, 0));
+    if told && !by_us && kernel::has_unread(sk) {
+        c.flags |= ENDED;
+        return 0;
+    }
+    forget(sk, c, if by_us { OUT } else { IN });
+    0
+}
+
+/// A socket is given back: what it had left to read is lost.
+#[btf_tracepoint(function = "tcp_destroy_sock")]
+pub fn socket_destroyed(ctx: BtfTracePointContext) -> i32 {
+    let sk: *const u8 = ctx.arg(0);
+    let sk = sk as u64;
+    if let Some(c) = SOCKETS.get_ptr_mut(sk) {
+        // SAFETY: the entry is removed below and nowhere else.
+        let c = unsafe { &*c };
+        forget(sk, c, if c.flags & ENDED != 0 { IN } else { OUT });
     }
     0
+}
+
+/// Follows `sk` no more; says that it is gone if it was told of.
+#[inline(always)]
+fn forget(sk: u64, c: &Connection, by: u8) {
+    let told = c.class == HTTP && c.flags & OPENED != 0;
+    let id = c.id;
+    // Two ways lead here, and one of them tells.
+    if SOCKETS.remove(sk).is_ok() {
+        let _ = GRANTS.remove(id);
+        if told {
+            send(&header(Kind::Closed, by, id, 0));
+        }
+    }
 }
 
 #[inline(always)]

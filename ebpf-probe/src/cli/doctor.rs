@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 
-use crate::discover::{host, inspect};
+use crate::discover::host;
+use crate::discover::inspect::{self, MappedFile};
 use crate::kernel;
 use crate::view::escape::escape;
 
@@ -54,8 +55,7 @@ pub(super) fn run(args: &Args) -> u8 {
     u8::from(!well)
 }
 
-const SOCKET_TAP: &str =
-    "tracepoints sys_exit and inet_sock_set_state: they work on kernels without kprobes too";
+const SOCKET_TAP: &str = "tracepoints sys_exit, inet_sock_set_state and tcp_destroy_sock: they work on kernels without kprobes too";
 
 fn process(pid: u32) -> bool {
     say(&format!("\nProcess {pid}"));
@@ -74,25 +74,36 @@ fn process(pid: u32) -> bool {
         line(true, "agent", &format!("{agent} (AGENT_NAME)"), "");
     }
     line(true, "plain HTTP/1", "seen", "");
-    let mut well = true;
-    for (file, coverage) in report.files {
-        say(&format!("  {}", escape(&file)));
-        for one in coverage {
-            well &= one.covered;
-            let verdict = if one.covered {
-                "covered"
-            } else {
-                "not covered"
-            };
-            line(
-                one.covered,
-                "  TLS",
-                &format!("{}: {verdict}. {}", one.library, one.reason),
-                &one.advice,
-            );
-        }
+    let hooked = if report.is_hooked {
+        "hooks have been hit in it: somebody observes it"
+    } else {
+        "no hook has been hit in it so far"
+    };
+    line(true, "hooks", hooked, "");
+    report
+        .files
+        .iter()
+        .map(file)
+        .fold(true, |well, file| well & file)
+}
+
+/// Says what is seen of one mapped file; whether all is.
+fn file(file: &MappedFile) -> bool {
+    say(&format!("  {}", escape(&file.path)));
+    for one in &file.coverage {
+        let verdict = match one.covered {
+            // There is nothing to cover.
+            true if one.library.starts_with("none") => "",
+            true => ": covered",
+            false => ": not covered",
+        };
+        let found = format!("{}{verdict}. {}", one.library, one.reason);
+        line(one.covered, "  TLS", &found, &one.advice);
     }
-    well
+    if let Some(hooks) = &file.hooks {
+        line(true, "  hooks", hooks, "");
+    }
+    file.coverage.iter().all(|one| one.covered)
 }
 
 fn line(ok: bool, what: &str, found: &str, advice: &str) {

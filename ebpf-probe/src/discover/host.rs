@@ -32,6 +32,7 @@ pub(crate) fn findings() -> Vec<Finding> {
         capabilities(),
         uprobes(),
         lockdown(),
+        mounts(&read("/proc/self/mounts")),
     ]
 }
 
@@ -119,6 +120,33 @@ fn lockdown() -> Finding {
     }
 }
 
+/// The file systems that one may think of. Tracepoints are attached by type information and
+/// nothing is pinned, so most of them are not needed.
+fn mounts(table: &str) -> Finding {
+    let place = |kind: &str| {
+        // `device place type options …`; the first mount of a type is the usual one.
+        let mut fields = table.lines().map(|line| line.split(' '));
+        fields.find_map(|mut fields| {
+            let place = fields.nth(1)?;
+            (fields.next()? == kind).then_some(place)
+        })
+    };
+    let say = |kind: &str| {
+        place(kind).map_or_else(
+            || format!("no {kind}"),
+            |place| format!("{kind} on {place}"),
+        )
+    };
+    let needed = ["proc", "sysfs"];
+    let others = ["tracefs", "bpf", "debugfs"].map(say).join(", ");
+    Finding {
+        what: "mounts",
+        ok: needed.iter().all(|kind| place(kind).is_some()),
+        found: format!("{}; not needed: {others}", needed.map(say).join(", ")),
+        advice: "/proc and /sys must be mounted: mount -t proc proc /proc, mount -t sysfs sysfs /sys",
+    }
+}
+
 fn read(path: &str) -> String {
     fs::read_to_string(path)
         .unwrap_or_default()
@@ -135,6 +163,18 @@ mod tests {
         assert_eq!(version("6.1.0-13-cloud-amd64"), Some((6, 1)));
         assert_eq!(version("5.15.0"), Some((5, 15)));
         assert_eq!(version("x"), None);
+    }
+
+    #[test]
+    fn mounts_are_named_whether_they_are_needed_or_not() {
+        let table = "proc /proc proc rw 0 0\nsysfs /sys sysfs rw 0 0\nx /t tracefs rw 0 0\n";
+        let finding = mounts(table);
+        assert!(finding.ok);
+        assert_eq!(
+            finding.found,
+            "proc on /proc, sysfs on /sys; not needed: tracefs on /t, no bpf, no debugfs"
+        );
+        assert!(!mounts("proc /proc proc rw 0 0").ok);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fs::File;
 
 use object::ReadCache;
 use probe_elf::runtime::{Coverage, Facts, Runtime};
+use probe_elf::tls::{Cost, OpenSslSites};
 
 use super::proc::{self, Mapped};
 
@@ -14,8 +15,21 @@ pub(crate) struct Report {
     pub(crate) process: proc::Process,
     /// Its executable's runtime, in a word or two.
     pub(crate) runtime: String,
-    /// Each mapped file that has TLS in it, and whether it is seen.
-    pub(crate) files: Vec<(String, Vec<Coverage>)>,
+    /// Whether a hook of anybody's was hit in it already.
+    pub(crate) is_hooked: bool,
+    /// The executable, and each mapped file that has TLS in it.
+    pub(crate) files: Vec<MappedFile>,
+}
+
+/// A file in words.
+#[derive(Debug)]
+pub(crate) struct MappedFile {
+    /// Its path in the process's own mount namespace.
+    pub(crate) path: String,
+    /// Each TLS library in it, and whether it is seen.
+    pub(crate) coverage: Vec<Coverage>,
+    /// Where it is hooked, if it is.
+    pub(crate) hooks: Option<String>,
 }
 
 /// Looks at a process; `None` when there is none of that number.
@@ -38,14 +52,39 @@ pub(crate) fn process(tgid: u32) -> Option<Report> {
             .filter(|coverage| is_executable || coverage.library != "none")
             .collect();
         if is_executable || facts.openssl.is_some() || !facts.marks.tls.is_empty() {
-            files.push((mapped.path.to_string_lossy().into_owned(), coverage));
+            files.push(MappedFile {
+                path: mapped.path.to_string_lossy().into_owned(),
+                coverage,
+                hooks: facts.openssl.as_ref().map(hooks),
+            });
         }
     }
     Some(Report {
         process,
         runtime,
+        is_hooked: proc::is_hooked(tgid),
         files,
     })
+}
+
+/// The hooked functions, and what a hit costs.
+fn hooks(found: &OpenSslSites) -> String {
+    let mut functions: Vec<&str> = found
+        .sites
+        .iter()
+        .flat_map(|site| site.symbols.iter().copied())
+        .collect();
+    functions.sort_unstable();
+    functions.dedup();
+    let cost = match found.worst_cost() {
+        Cost::Emulated => "about half a microsecond a hit",
+        Cost::SingleStep => "some microseconds a hit (docs/tls.md)",
+    };
+    format!(
+        "{} places for {}; {cost}",
+        found.sites.len(),
+        functions.join(", ")
+    )
 }
 
 fn inspect(tgid: u32, mapped: &Mapped) -> Option<Facts> {
@@ -57,6 +96,7 @@ fn name_of(runtime: &Runtime) -> String {
     match runtime {
         Runtime::Go(go) => go.version.clone().unwrap_or_else(|| "Go".to_owned()),
         Runtime::Node => "Node.js".to_owned(),
+        Runtime::Bun => "Bun".to_owned(),
         Runtime::Python(_) => "CPython".to_owned(),
         Runtime::Java => "Java".to_owned(),
         Runtime::Rust => "Rust".to_owned(),

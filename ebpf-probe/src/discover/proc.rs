@@ -96,6 +96,14 @@ pub(crate) fn mapped(tgid: u32) -> Vec<Mapped> {
     found
 }
 
+/// Whether a uprobe was hit in it: the kernel then maps a page for its own use.
+pub(crate) fn is_hooked(tgid: u32) -> bool {
+    let maps = bytes(tgid, "maps", MAPS_CAP).unwrap_or_default();
+    String::from_utf8_lossy(&maps)
+        .lines()
+        .any(|line| line.ends_with(" [uprobes]"))
+}
+
 /// Where a file of a process's mount namespace is found from here.
 pub(crate) fn through_root(tgid: u32, file: &Path) -> PathBuf {
     let mut path = path(tgid, "root");

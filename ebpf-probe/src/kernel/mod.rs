@@ -23,8 +23,9 @@ pub(crate) use offsets::VMLINUX;
 static OBJECT: &[u8] = include_bytes_aligned!(env!("KAOS_BPF_OBJECT"));
 
 /// Programs on tracepoints, and the tracepoint of each.
-const TRACEPOINTS: [(&str, &str); 5] = [
+const TRACEPOINTS: [(&str, &str); 6] = [
     ("socket_state", "inet_sock_set_state"),
+    ("socket_destroyed", "tcp_destroy_sock"),
     ("process_fork", "sched_process_fork"),
     ("process_exec", "sched_process_exec"),
     ("process_exit", "sched_process_exit"),

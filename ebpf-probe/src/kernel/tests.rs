@@ -359,6 +359,22 @@ fn an_older_connection_is_late_and_keeps_its_offsets() {
 }
 
 #[test]
+fn the_first_byte_of_a_head_that_was_read_alone_is_not_lost() {
+    let (mut client, mut server) = pair();
+    client.write_all(&[b'x'; 300]).unwrap();
+    server.read_exact(&mut [0; 300]).unwrap();
+    let mut rig = Rig::new(POLICY_FULL);
+    client.write_all(HEAD).unwrap();
+    // As Go's HTTP server waits for the next request.
+    server.read_exact(&mut [0; 1]).unwrap();
+    server.read_exact(&mut [0; HEAD.len() - 1]).unwrap();
+    let seen = rig.seen(port(&server), |s| s.has(IN, HEAD.len()));
+    assert_eq!(seen.bytes(IN), HEAD);
+    assert_eq!((seen.data[0].1, seen.data[0].2), (300, 1));
+    assert_eq!(seen.data[1].1, 301);
+}
+
+#[test]
 fn a_process_that_is_off_and_what_is_not_http_leave_no_record() {
     let mut rig = Rig::new(POLICY_OFF);
     let (mut client, mut server) = pair();
@@ -410,6 +426,43 @@ fn ends_are_told_with_who_made_them() {
     assert_eq!(seen.holes(IN), [], "a FIN is no byte");
     let seen = rig.seen(s, |s| s.events.iter().any(|e| e.0 == Kind::Closed));
     assert_eq!(seen.events.first(), Some(&(Kind::HalfClosed, OUT)));
+}
+
+/// An answer and then a reset, both before the client reads.
+fn answered_and_reset(rig: &mut Rig) -> (TcpStream, &'static [u8]) {
+    const ANSWER: &[u8] = b"HTTP/1.1 413 Too Large\r\nconnection: close\r\n\r\n";
+    let (mut client, mut server) = pair();
+    client.write_all(HEAD).unwrap();
+    server.read_exact(&mut [0; HEAD.len()]).unwrap();
+    server.write_all(ANSWER).unwrap();
+    rustix::net::sockopt::set_socket_linger(&server, Some(Duration::ZERO)).unwrap();
+    let local = port(&server);
+    drop(server);
+    rig.seen(local, |s| s.events.iter().any(|e| e.0 == Kind::Closed));
+    (client, ANSWER)
+}
+
+#[test]
+fn what_was_unread_at_a_reset_comes_before_the_end() {
+    let mut rig = Rig::new(POLICY_FULL);
+    let (mut client, answer) = answered_and_reset(&mut rig);
+    let local = port(&client);
+    let seen = rig.seen(local, |s| s.has(OUT, HEAD.len()));
+    assert_eq!(seen.events, [], "not over yet");
+    client.read_exact(&mut vec![0; answer.len()]).unwrap();
+    let seen = rig.seen(local, |s| s.events.iter().any(|e| e.0 == Kind::Closed));
+    assert_eq!(seen.bytes(IN), answer);
+    assert_eq!(seen.events, [(Kind::Closed, IN)]);
+}
+
+#[test]
+fn a_reset_whose_bytes_are_never_read_ends_with_the_socket() {
+    let mut rig = Rig::new(POLICY_FULL);
+    let (client, _) = answered_and_reset(&mut rig);
+    let local = port(&client);
+    drop(client);
+    let seen = rig.seen(local, |s| s.events.iter().any(|e| e.0 == Kind::Closed));
+    assert_eq!(seen.events, [(Kind::Closed, IN)]);
 }
 
 #[test]

@@ -150,6 +150,6 @@ fn of_runtime(runtime: &Runtime) -> Option<Coverage> {
             "Java encrypts in compiled Java code, which has no fixed place to hook. Plain connections are seen, and OpenSSL that Netty loads is judged when it is mapped.",
             THROUGH_GATEWAY,
         )),
-        Runtime::Node | Runtime::Python(_) | Runtime::Rust | Runtime::Native => None,
+        Runtime::Node | Runtime::Bun | Runtime::Python(_) | Runtime::Rust | Runtime::Native => None,
     }
 }

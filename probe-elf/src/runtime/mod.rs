@@ -29,6 +29,8 @@ pub enum Runtime {
     Go(GoFacts),
     /// Node.js: the executable itself.
     Node,
+    /// Bun: the executable itself, or a program that it has compiled.
+    Bun,
     /// CPython: its executable or its library.
     Python(PythonFacts),
     /// A Java virtual machine: its launcher or its library.
@@ -97,6 +99,14 @@ fn runtime_of<'d, R: ReadRef<'d>>(
     // `node::Start(int, char**)`, exported for embedders and addons.
     if !symbols::find(image, &["_ZN4node5StartEiPPc"])?.is_empty() {
         return Ok(Runtime::Node);
+    }
+    // Where a compiled program's script stands; Bun's own executable has it empty.
+    if image
+        .sections()
+        .iter()
+        .any(|section| section.name == ".bun")
+    {
+        return Ok(Runtime::Bun);
     }
     if let Some(python) = python::inspect(image, dynamic)? {
         return Ok(Runtime::Python(python));

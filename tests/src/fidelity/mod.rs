@@ -117,7 +117,7 @@ The table is made by `cargo run -p e2e -- fidelity --write docs/fidelity.md`.
 ";
 
 /// Where `cargo xtask peers install clients` puts things.
-fn cache() -> PathBuf {
+pub(crate) fn cache() -> PathBuf {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let root = variable("KAOS_CACHE").or_else(|| {
         let cache = variable("XDG_CACHE_HOME");

@@ -1,7 +1,7 @@
 //! Real servers in their own processes, by `cargo xtask peers`.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ pub struct PeerServer {
     group: Pid,
     port: u16,
     tls: bool,
+    dir: PathBuf,
 }
 
 /// The longest that an installed server takes to start.
@@ -30,9 +31,8 @@ impl PeerServer {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
         command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
         command.args(["xtask", "peers", "run", name, "--port", &port.to_string()]);
-        command
-            .arg("--dir")
-            .arg(folder.join(format!("{name}-{port}")));
+        let dir = folder.join(format!("{name}-{port}"));
+        command.arg("--dir").arg(&dir);
         if let Some(upstream) = upstream {
             command.args(["--upstream", upstream]);
         }
@@ -58,6 +58,7 @@ impl PeerServer {
                 group,
                 port,
                 tls,
+                dir,
             });
         }
     }
@@ -74,6 +75,12 @@ impl PeerServer {
     pub const fn port(&self) -> u16 {
         self.port
     }
+
+    /// Where it keeps its state.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
 }
 
 impl Drop for PeerServer {
@@ -87,7 +94,8 @@ impl Drop for PeerServer {
     }
 }
 
-fn free_port() -> Result<u16> {
+/// A port of loopback that nobody listens on.
+pub(crate) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").context("find a free port")?;
     Ok(listener.local_addr()?.port())
 }

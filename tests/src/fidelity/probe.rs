@@ -131,7 +131,7 @@ impl Drop for Probe {
 }
 
 /// The calls by which the start is measured.
-pub(super) fn is_warm(span: &SeenSpan) -> bool {
+pub(crate) fn is_warm(span: &SeenSpan) -> bool {
     span.key()
         .is_some_and(|key| key.starts_with("fake-n1-twarm"))
 }

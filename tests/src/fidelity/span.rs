@@ -29,12 +29,24 @@ pub struct SeenSpan {
     pub resource: BTreeMap<String, Value>,
     /// Attributes.
     pub attributes: BTreeMap<String, Value>,
+    /// Events.
+    pub events: Vec<SeenEvent>,
     /// When its line was read: nanoseconds since the epoch.
     pub arrived: u64,
 }
 
+/// An event of a span, its time aside.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct SeenEvent {
+    /// Its name.
+    pub name: String,
+    /// Its attributes.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, Value>,
+}
+
 /// Span kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// `CLIENT`
     Client,
@@ -61,6 +73,8 @@ struct Line {
     resource: BTreeMap<String, Value>,
     #[serde(default)]
     attributes: BTreeMap<String, Value>,
+    #[serde(default)]
+    events: Vec<SeenEvent>,
 }
 
 impl SeenSpan {
@@ -85,6 +99,7 @@ impl SeenSpan {
             failed: code.to_ascii_lowercase().ends_with("error"),
             resource: line.resource,
             attributes: line.attributes,
+            events: line.events,
             arrived,
         })
     }

@@ -10,7 +10,7 @@ use crate::cmd::{cargo, command, limited, succeeds};
 use crate::setup::Route;
 use crate::{build, paths, setup, tidy};
 
-pub(super) const STEPS: [Step; 11] = [
+pub(super) const STEPS: [Step; 13] = [
     Step {
         name: "setup",
         about: "install what is missing",
@@ -70,6 +70,18 @@ pub(super) const STEPS: [Step; 11] = [
         about: "every call of many clients, once and exactly",
         quick: false,
         run: system::fidelity,
+    },
+    Step {
+        name: "otlp",
+        about: "a real collector gets the same spans by gRPC and by HTTP",
+        quick: false,
+        run: system::otlp,
+    },
+    Step {
+        name: "doctor",
+        about: "what doctor says of real programs",
+        quick: false,
+        run: system::doctor,
     },
     Step {
         name: "demo",

@@ -30,15 +30,37 @@ pub(super) fn fidelity(_: &Args) -> anyhow::Result<Outcome> {
     if let Some(why) = not_here()? {
         return Ok(Outcome::skipped(why));
     }
+    end_to_end("fidelity", &PEERS, Duration::from_mins(20))
+}
+
+/// What a real collector receives.
+pub(super) fn otlp(_: &Args) -> anyhow::Result<Outcome> {
+    if let Some(why) = not_here()? {
+        return Ok(Outcome::skipped(why));
+    }
+    end_to_end("otlp", &["collector"], Duration::from_mins(2))
+}
+
+/// What doctor says of programs with TLS of every kind.
+pub(super) fn doctor(_: &Args) -> anyhow::Result<Outcome> {
+    if let Some(why) = not_here()? {
+        return Ok(Outcome::skipped(why));
+    }
+    let peers = ["bun", "go-tls", "python-clients"];
+    end_to_end("doctor", &peers, Duration::from_mins(2))
+}
+
+/// Runs a command of `e2e`, with what it needs.
+fn end_to_end(what: &str, peers: &[&str], time: Duration) -> anyhow::Result<Outcome> {
     let mut build = cargo();
     build.args(["build", "--release", "--package", "e2e"]);
     run_command(&mut limited(&build, Duration::from_mins(15)))?;
     let mut install = xtask()?;
-    install.args(["peers", "install"]).args(PEERS);
+    install.args(["peers", "install"]).args(peers);
     run_command(&mut limited(&install, Duration::from_mins(15)))?;
-    let mut fidelity = cargo();
-    fidelity.args(["run", "--release", "--package", "e2e", "--", "fidelity"]);
-    run(&fidelity, Duration::from_mins(20))
+    let mut test = cargo();
+    test.args(["run", "--release", "--package", "e2e", "--", what]);
+    run(&test, time)
 }
 
 /// The README's first command.

@@ -1,0 +1,89 @@
+//! Programs that carry their own TLS, for `doctor` to judge.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use super::command::{quiet, which};
+use super::{Cache, Peer, Recipe, golang};
+
+const BUN: &str = "1.4.5";
+const GO_SOURCE: &str = include_str!("../../../tests/peers/go-tls/main.go");
+
+/// Bun, which has a BoringSSL without symbols in it: `bun`.
+pub(crate) struct Bun;
+
+impl Peer for Bun {
+    fn name(&self) -> &'static str {
+        "bun"
+    }
+
+    fn about(&self) -> &'static str {
+        "Bun 1.4.5 from npm: a BoringSSL without symbols"
+    }
+
+    fn install(&self, cache: &Cache) -> Result<PathBuf> {
+        let package = match std::env::consts::ARCH {
+            "aarch64" => "bun-linux-aarch64",
+            _ => "bun-linux-x64",
+        };
+        let package = format!("@oven/{package}");
+        let pinned = format!("{package}@{BUN}");
+        let recipe = Recipe {
+            name: self.name(),
+            what: self.about(),
+            inputs: &[&pinned],
+        };
+        cache.entry(&recipe, |folder| {
+            if which("npm").is_none() {
+                bail!("there is no npm: install Node 20 or newer (https://nodejs.org)");
+            }
+            quiet(Command::new("npm").current_dir(folder).args([
+                "install",
+                "--prefix=.",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                "--no-save",
+                &pinned,
+            ]))?;
+            let program = folder.join("node_modules").join(&package).join("bin/bun");
+            fs::rename(program, folder.join("bun"))?;
+            fs::remove_dir_all(folder.join("node_modules"))?;
+            Ok(())
+        })
+    }
+}
+
+/// A small static Go program with `crypto/tls`: `go-tls`.
+pub(crate) struct GoTls;
+
+impl Peer for GoTls {
+    fn name(&self) -> &'static str {
+        "go-tls"
+    }
+
+    fn about(&self) -> &'static str {
+        "a static Go program with TLS, built from one file"
+    }
+
+    fn install(&self, cache: &Cache) -> Result<PathBuf> {
+        let recipe = Recipe {
+            name: self.name(),
+            what: self.about(),
+            inputs: &[GO_SOURCE],
+        };
+        cache.entry(&recipe, |folder| {
+            fs::write(folder.join("main.go"), GO_SOURCE)?;
+            quiet(
+                golang::go()?
+                    .current_dir(folder)
+                    .env("CGO_ENABLED", "0")
+                    .args(["build", "-trimpath", "-ldflags=-s -w"])
+                    .args(["-o", "go-tls", "main.go"]),
+            )
+        })
+    }
+}
