@@ -167,12 +167,11 @@ impl Connection {
         if self.class != UNKNOWN || self.flags & LATE == 0 {
             return alone;
         }
-        let [a, b, c] = self.prefix;
-        let word = u32::from_le_bytes([a, b, c, 0]);
-        let before = u32::from(a != 0) + u32::from(b != 0) + u32::from(c != 0);
+        let kept = self.prefix;
+        let word = u32::from_le_bytes([kept[0], kept[1], kept[2], 0]);
+        let before = u32::from(kept[0] != 0) + u32::from(kept[1] != 0) + u32::from(kept[2] != 0);
         let same = (self.flags & PREFIX_OUT != 0) == (direction == OUT);
-        let [a, b, c, d] = [first[0], first[1], first[2], first[3]];
-        let here = u32::from_le_bytes([a, b, c, d]);
+        let here = u32::from_le_bytes([first[0], first[1], first[2], first[3]]);
         let undecided = matches!(look, Look::Short | Look::Other);
         if same || !undecided {
             self.prefix = [0; 3];

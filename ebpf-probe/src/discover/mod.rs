@@ -151,6 +151,7 @@ impl Discovery {
     fn count(&mut self) {
         (self.counted)(&self.control.counters());
         self.look_for_ports();
+        self.rest();
         self.counted_at = Instant::now();
     }
 
@@ -219,6 +220,16 @@ impl Discovery {
     fn release(&self, tgid: u32) {
         if self.options.hold {
             go_on(tgid);
+        }
+    }
+
+    /// Spares the host what only opted-in processes need, while there are none.
+    fn rest(&mut self) {
+        if self.opted_in.is_empty()
+            && !self.options.selectors.contains(&Selector::All)
+            && let Err(error) = self.control.rest()
+        {
+            tracing::warn!(error = format!("{error:#}"), "cannot detach the socket tap");
         }
     }
 

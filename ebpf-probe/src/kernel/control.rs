@@ -6,11 +6,13 @@ use anyhow::{Context as _, anyhow};
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use aya::programs::UProbe;
+use aya::programs::tp_btf::BtfTracePointLinkId;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope};
-use probe_common::maps::{Process, Settings, counter};
+use probe_common::maps::{POLICY_OFF, Process, Settings, counter};
 
 use super::feed::take;
 use super::pod::Pod;
+use super::{SOCKET_TAP, attach, tracepoint_program};
 
 /// Values of `probe_common::maps::counter`, summed over the CPUs.
 pub(crate) type Counters = [u64; counter::COUNT as usize];
@@ -33,6 +35,8 @@ pub(crate) struct Control {
     processes: HashMap<MapData, u32, Pod<Process>>,
     settings: Array<MapData, Pod<Settings>>,
     counters: PerCpuArray<MapData, u64>,
+    /// The socket tap, while it is attached.
+    sockets: Option<BtfTracePointLinkId>,
 }
 
 /// A place of the TLS tap that is attached.
@@ -54,11 +58,13 @@ impl Control {
             settings: Array::try_from(take(&mut ebpf, "SETTINGS")?)?,
             counters: PerCpuArray::try_from(take(&mut ebpf, "COUNTERS")?)?,
             ebpf,
+            sockets: None,
         })
     }
 
     /// Sets the policy of a process; its children inherit it.
     pub(crate) fn set_policy(&mut self, tgid: u32, process: Process) -> anyhow::Result<()> {
+        self.tap_sockets_for(process.policy)?;
         self.processes
             .insert(tgid, Pod(process), 0)
             .with_context(|| format!("cannot set the policy of process {tgid}"))
@@ -66,6 +72,7 @@ impl Control {
 
     /// Sets the policy of processes that nobody decided about.
     pub(crate) fn set_default_policy(&mut self, policy: u32) -> anyhow::Result<()> {
+        self.tap_sockets_for(policy)?;
         let settings = Pod(Settings {
             default_policy: policy,
             pad: 0,
@@ -73,6 +80,27 @@ impl Control {
         self.settings
             .set(0, settings, 0)
             .context("cannot set the default policy")
+    }
+
+    /// Attaches the socket tap if the policy needs it.
+    fn tap_sockets_for(&mut self, policy: u32) -> anyhow::Result<()> {
+        if policy != POLICY_OFF && self.sockets.is_none() {
+            self.sockets = Some(attach(&mut self.ebpf, SOCKET_TAP.0)?);
+        }
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) const fn taps_sockets(&self) -> bool {
+        self.sockets.is_some()
+    }
+
+    /// Detaches the socket tap: no process is opted in now. The next policy attaches it again.
+    pub(crate) fn rest(&mut self) -> anyhow::Result<()> {
+        if let Some(link) = self.sockets.take() {
+            tracepoint_program(&mut self.ebpf, SOCKET_TAP.0)?.detach(link)?;
+        }
+        Ok(())
     }
 
     /// Takes every program away, and gives the processes that still had a policy: whoever was

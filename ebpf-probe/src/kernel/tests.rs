@@ -60,6 +60,15 @@ impl Rig {
         }
     }
 
+    fn opt_in(&mut self, tgid: u32) {
+        let policy = Process {
+            policy: POLICY_FULL,
+            flags: 0,
+            start: 0,
+        };
+        self.control.set_policy(tgid, policy).unwrap();
+    }
+
     /// Everything recorded so far of the connection with this local port, once it is `enough`.
     fn seen(&mut self, local_port: u16, enough: impl Fn(&Seen) -> bool) -> Seen {
         let end = Instant::now() + Duration::from_secs(5);
@@ -377,19 +386,12 @@ fn the_first_byte_of_a_head_that_was_read_alone_is_not_lost() {
 #[test]
 fn a_process_that_is_off_and_what_is_not_http_leave_no_record() {
     let mut rig = Rig::new(POLICY_OFF);
+    // The tap is there for somebody else.
+    rig.opt_in(1);
     let (mut client, mut server) = pair();
     client.write_all(HEAD).unwrap();
     server.read_exact(&mut [0; HEAD.len()]).unwrap();
-    rig.control
-        .set_policy(
-            std::process::id(),
-            Process {
-                policy: POLICY_FULL,
-                flags: 0,
-                start: 0,
-            },
-        )
-        .unwrap();
+    rig.opt_in(std::process::id());
     let (mut other, mut peer) = pair();
     other.write_all(b"*1\r\n$4\r\nPING\r\n").unwrap();
     peer.read_exact(&mut [0; 14]).unwrap();
@@ -519,6 +521,37 @@ fn a_thread_that_starts_a_program_does_not_end_its_process() {
     }
     assert!(seen.ends_with(&[Kind::Exec, Kind::Exit]), "{seen:?}");
     assert_eq!(seen.iter().filter(|kind| **kind == Kind::Exit).count(), 1);
+}
+
+#[test]
+fn the_socket_tap_is_attached_only_while_somebody_is_opted_in() {
+    let mut rig = Rig::new(POLICY_OFF);
+    assert!(!rig.control.taps_sockets());
+    rig.opt_in(std::process::id());
+    let (mut client, _server) = pair();
+    client.write_all(HEAD).unwrap();
+    assert!(
+        rig.seen(port(&client), |s| s.has(OUT, HEAD.len()))
+            .open
+            .is_some()
+    );
+    rig.control.rest().unwrap();
+    assert!(!rig.control.taps_sockets());
+    client.write_all(HEAD).unwrap();
+    rig.opt_in(std::process::id());
+    client.write_all(HEAD).unwrap();
+    let n = 2 * HEAD.len();
+    let seen = rig.seen(port(&client), |s| s.has(OUT, n));
+    assert_eq!(
+        seen.bytes(OUT).len(),
+        n,
+        "what was sent meanwhile is not recorded"
+    );
+    assert_eq!(
+        seen.holes(OUT),
+        [(HEAD.len() as u64, HEAD.len() as u64)],
+        "but told as a hole"
+    );
 }
 
 #[test]
