@@ -6,12 +6,12 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use probe_core::call;
 use probe_core::span::Span;
 use probe_core::stitch::{self, Stitcher};
 
-use crate::discover::{Discovery, Options, Request};
+use crate::discover::{Discovery, Options, Request, host};
 use crate::export::resource::Registry;
 use crate::export::selfmetrics;
 use crate::kernel;
@@ -52,6 +52,12 @@ impl Capture {
     /// Loads the kernel half and opts in what is there already. When this returns, what is
     /// opted in is captured.
     pub(super) fn start(setup: Setup) -> anyhow::Result<Self> {
+        if let Some(missing) = host::missing_capabilities() {
+            bail!(
+                "the kernel does not let this user look at other processes (without {missing}): {}",
+                host::CAPABLE
+            );
+        }
         let (feed, control) = kernel::load(setup.ring)?;
         let (requests, asked) = channel();
         let (facts, known) = channel();
