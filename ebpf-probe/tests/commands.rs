@@ -1,5 +1,7 @@
 //! The commands from outside: what they say and how they end. Needs root, as the probe does.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

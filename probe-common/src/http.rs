@@ -65,7 +65,7 @@ pub fn look_at_word(word: u32, n: usize) -> Look {
         return Look::Request;
     }
     let [kind, version, ..] = word.to_le_bytes();
-    if kind >= 0x14 && kind <= 0x17 && version == 3 {
+    if matches!(kind, 0x14..=0x17) && version == 3 {
         return Look::Tls;
     }
     Look::Other

@@ -22,8 +22,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use self::libraries::Libraries;
 use self::proc::Process;
 pub(crate) use self::selector::Selector;
-use crate::export::identity;
 use crate::export::resource::Registry;
+use crate::export::{clock, identity};
 use crate::feed::ProcessEvent;
 use crate::kernel::{Control, Counters};
 
@@ -292,7 +292,7 @@ impl Discovery {
                 .then(|| redact::command_line(&process.arguments)),
             owner: process.uid.map(|uid| uid.to_string()),
             parent_pid: Some(process.parent),
-            created: None,
+            created: clock::created(process.start_tick),
             container_id: process.container.clone(),
             boot_id: self.boot_id.clone(),
         }
