@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use probe_core::call;
 use probe_core::span::Span;
 use probe_core::stitch::{self, Stitcher};
 
-use crate::discover::{Discovery, Options, Request, host};
+use crate::discover::{Discovery, Options, Request, Requests, host, queue};
 use crate::export::resource::Registry;
 use crate::export::selfmetrics;
 use crate::kernel;
@@ -43,7 +43,7 @@ pub(super) struct Setup {
 /// A running capture.
 pub(super) struct Capture {
     stop: Arc<AtomicBool>,
-    requests: Option<Sender<Request>>,
+    requests: Option<Requests>,
     reader: JoinHandle<anyhow::Result<()>>,
     discovery: JoinHandle<()>,
 }
@@ -59,7 +59,7 @@ impl Capture {
             );
         }
         let (feed, control) = kernel::load(setup.ring)?;
-        let (requests, asked) = channel();
+        let (requests, asked) = queue();
         let (facts, known) = channel();
         let discovery = Discovery::new(
             setup.discovery,
@@ -103,9 +103,9 @@ impl Capture {
             .requests
             .as_ref()
             .ok_or_else(|| anyhow!("the capture has ended"))?;
-        requests
-            .send(Request::OptIn(tgid, done))
-            .map_err(|_gone| anyhow!("discovery has ended"))?;
+        if !requests.send_surely(Request::OptIn(tgid, done)) {
+            bail!("discovery has ended");
+        }
         finished
             .recv_timeout(PATIENCE)
             .context("discovery does not answer")
