@@ -21,6 +21,7 @@ mod ollama;
 mod phoenix;
 mod python;
 mod running;
+mod terminal;
 mod tls;
 mod tls_programs;
 

@@ -5,6 +5,7 @@ mod capture;
 mod doctor;
 mod file;
 mod output;
+mod patient;
 mod run;
 mod select;
 mod stop;

@@ -54,6 +54,8 @@ pub(crate) struct Mapped {
     pub(crate) inode: (u64, u64),
     /// The path in the process's own mount namespace.
     pub(crate) path: PathBuf,
+    /// The first and last address, as `maps` and `map_files` have them.
+    pub(crate) range: String,
 }
 
 /// Reads what is known of a process; `None` when it is gone.
@@ -109,6 +111,16 @@ pub(crate) fn through_root(tgid: u32, file: &Path) -> PathBuf {
     let mut path = path(tgid, "root");
     path.push(file.strip_prefix("/").unwrap_or(file));
     path
+}
+
+/// Where a mapped file is found whatever became of its path.
+pub(crate) fn map_file(tgid: u32, mapped: &Mapped) -> PathBuf {
+    path(tgid, &format!("map_files/{}", mapped.range))
+}
+
+/// Whether there is such a process.
+pub(crate) fn exists(tgid: u32) -> bool {
+    path(tgid, "").exists()
 }
 
 /// Where another process finds a descriptor of this one.
@@ -183,7 +195,8 @@ fn environment(bytes: &[u8]) -> Environment {
 /// A line of `maps`: `from-to perms offset major:minor inode path`.
 fn parse_map(line: &str) -> Option<Mapped> {
     let mut fields = line.splitn(6, ' ');
-    let permissions = fields.nth(1)?;
+    let range = fields.next()?.to_owned();
+    let permissions = fields.next()?;
     let (major, minor) = fields.nth(1)?.split_once(':')?;
     let inode: u64 = fields.next()?.parse().ok()?;
     let path = fields.next()?.trim_start();
@@ -196,6 +209,7 @@ fn parse_map(line: &str) -> Option<Mapped> {
     Some(Mapped {
         inode: ((major << 32) | minor, inode),
         path: PathBuf::from(path),
+        range,
     })
 }
 
