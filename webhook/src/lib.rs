@@ -7,6 +7,7 @@ mod decision;
 mod explain;
 mod facts;
 mod names;
+pub mod reconcile;
 mod review;
 mod settings;
 
