@@ -37,6 +37,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(clap::Subcommand)]
 enum Action {
     /// Start a cluster on loopback and leave it running.
+    #[command(disable_version_flag = true)]
     Up(PlanArgs),
     /// Stop the cluster that `up` started, and remove all that was its.
     Down,
@@ -48,6 +49,7 @@ enum Action {
     ///
     /// The command has `KUBECONFIG`, kubectl on its `PATH`, and in `KAOS_CLUSTER_ADDRESS` an
     /// address that endpoints of Services may have.
+    #[command(disable_version_flag = true)]
     Run(RunArgs),
 }
 

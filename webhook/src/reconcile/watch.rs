@@ -221,16 +221,19 @@ async fn read(client: &Client, candidate: &Candidate) -> Result<Option<Box<RawVa
     let request = Request::get(path)
         .body(Vec::new())
         .map_err(Error::HttpError)?;
-    match client.request::<Box<RawValue>>(request).await {
-        Ok(pod) => {
-            let meta: PartialObjectMeta<Pod> =
-                serde_json::from_str(pod.get()).map_err(Error::SerdeError)?;
-            let same = meta.metadata.uid.as_deref() == Some(uid);
-            Ok(same.then_some(pod))
-        }
-        Err(Error::Api(status)) if status.code == 404 => Ok(None),
-        Err(error) => Err(error),
+    // As text: what the client cannot parse it writes to the log, and pods hold secrets.
+    let text = match client.request_text(request).await {
+        Ok(text) => text,
+        Err(Error::Api(status)) if status.code == 404 => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let meta: PartialObjectMeta<Pod> = serde_json::from_str(&text).map_err(Error::SerdeError)?;
+    if meta.metadata.uid.as_deref() != Some(uid) {
+        return Ok(None);
     }
+    RawValue::from_string(text)
+        .map(Some)
+        .map_err(Error::SerdeError)
 }
 
 /// A request with a body in JSON; [`Value::Null`] is none.
