@@ -12,7 +12,7 @@ mod review;
 mod settings;
 
 pub use decision::{Decision, Doubt, Outcome, Reason, decide, unchanged};
-pub use explain::{ExplainError, explain};
+pub use explain::{ExplainError, component_from_text, explain, namespace_from_text};
 pub use facts::{ComponentFacts, Facts, Kind, NamespaceFacts, Telemetry};
 pub use names::{ANNOTATIONS, Annotation, INJECT, PREFIX};
 pub use review::BadReview;
