@@ -31,6 +31,7 @@ enum Mode {
 
 /// Options of certificates.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// Where the certificate comes from
     #[arg(long = "certs", value_enum, default_value = "self-managed")]

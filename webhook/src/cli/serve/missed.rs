@@ -12,6 +12,7 @@ use crate::cli::duration;
 
 /// Options of the reconciler.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// Restart rollouts whose pods were created without us; bare pods are left alone
     #[arg(long)]
