@@ -45,9 +45,10 @@ pub async fn run(world: &World, outage: Outage) -> Result<String> {
     authority.write(&folder, world.cluster.address(), Validity::Good)?;
     let program = world.with_files(&folder);
     let mut replica = program.start(&namespace)?;
-    replica.ready().await?;
     let port = replica.port();
+    // Ready only when the API server is told to trust it.
     let timeout = reach(world, &authority, port).await?;
+    replica.ready().await?;
     let before = world.fail_open().await?;
     let pod = Shape::Agent.pod("before", "a");
     let pod = world.create(&namespace, &pod).await?;
@@ -70,6 +71,7 @@ pub async fn run(world: &World, outage: Outage) -> Result<String> {
             replica.ended(Duration::from_secs(5)).await?;
             authority.write(&folder, world.cluster.address(), Validity::Expired)?;
             replica = program.start_on(&format!("{namespace}-expired"), port)?;
+            replica.listens().await?;
         }
     }
     let slowest = missed(world, &namespace, timeout).await?;

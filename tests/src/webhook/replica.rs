@@ -94,6 +94,15 @@ impl Replica {
         }
     }
 
+    /// Waits until it takes connections, ready or not.
+    pub async fn listens(&self) -> Result<()> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        until(READY_WITHIN, "the webhook listens", async || {
+            Ok(TcpStream::connect(address).await.is_ok())
+        })
+        .await
+    }
+
     /// What its readiness says now.
     pub async fn is_ready(&self) -> bool {
         let answer = self.admin("/readyz").await;
