@@ -4,3 +4,4 @@
 pub mod clock;
 pub mod fake;
 pub mod fidelity;
+pub mod webhook;

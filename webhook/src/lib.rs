@@ -12,13 +12,14 @@ pub mod manifest;
 pub mod metrics;
 mod names;
 pub mod readiness;
+pub mod reconcile;
 mod review;
 pub mod serve;
 mod settings;
 pub mod watch;
 
 pub use decision::{Decision, Doubt, Outcome, Reason, decide, unchanged};
-pub use explain::{ExplainError, explain};
+pub use explain::{ExplainError, component_from_text, explain, namespace_from_text};
 pub use facts::{ComponentFacts, Facts, Kind, NamespaceFacts, Telemetry};
 pub use names::{ANNOTATIONS, Annotation, INJECT, PREFIX};
 pub use review::BadReview;

@@ -94,3 +94,19 @@ pub(crate) fn request(body: &[u8]) -> Result<Request<'_>, BadReview> {
     }
     Ok(request)
 }
+
+impl Request<'_> {
+    /// True if a pod itself is created, not changed, bound or executed in.
+    pub(crate) fn creates_pod(&self) -> bool {
+        let GroupVersionKind {
+            group,
+            version,
+            kind,
+        } = &self.kind;
+        &*self.operation == "CREATE"
+            && group.is_empty()
+            && &**version == "v1"
+            && &**kind == "Pod"
+            && self.sub_resource.as_deref().unwrap_or_default().is_empty()
+    }
+}

@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use default::{LOG_LEVELS, SAMPLERS};
+
 use crate::decision::endpoint::{self, Endpoint};
 
 /// What is injected where nothing closer says otherwise.
@@ -30,8 +32,8 @@ pub struct Settings {
     pub sampler: Option<String>,
     /// `OTEL_TRACES_SAMPLER_ARG`.
     pub sampler_arg: Option<String>,
-    /// `OTEL_PROPAGATORS`; an empty list injects none.
-    pub propagators: Vec<String>,
+    /// `OTEL_PROPAGATORS`, names with commas between them; empty injects none.
+    pub propagators: String,
     /// `LOG_LEVEL` of KAOS components: TRACE, DEBUG, INFO, WARNING or ERROR.
     pub log_level: Option<String>,
     /// Resource attributes of every component, as they are, not percent-encoded.
@@ -117,12 +119,12 @@ impl Settings {
             }
         }
         if let Some(sampler) = &self.sampler
-            && !default::SAMPLERS.contains(&sampler.as_str())
+            && !SAMPLERS.contains(&sampler.as_str())
         {
             return refuse("sampler", format!("{sampler:?} is none that SDKs know"));
         }
         if let Some(level) = &self.log_level
-            && !default::LOG_LEVELS.contains(&level.as_str())
+            && !LOG_LEVELS.contains(&level.as_str())
         {
             return refuse("logLevel", format!("{level:?} is not a level of KAOS"));
         }

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use kaos_webhook::{Facts, Settings, explain};
+use kaos_webhook::{Facts, Settings, component_from_text, explain, namespace_from_text};
 
 /// Options of `explain`.
 #[derive(clap::Args)]
@@ -12,6 +12,12 @@ pub(crate) struct Args {
     /// A Pod or a List of pods, YAML or JSON; `-` is the standard input.
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     file: PathBuf,
+    /// The pods' Namespace, YAML or JSON; without it, it counts as opted in.
+    #[arg(long, value_name = "FILE")]
+    namespace_file: Vec<PathBuf>,
+    /// The component's custom resource, YAML or JSON; without it, it says nothing.
+    #[arg(long, value_name = "FILE")]
+    resource_file: Vec<PathBuf>,
     /// The configuration; without it the defaults hold.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -23,10 +29,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Some(path) => Settings::from_yaml(&text_of(path)?)
             .with_context(|| format!("{} is refused", path.display()))?,
     };
-    let facts = Facts::new(settings);
-    let pods = text_of(&args.file)?;
-    let report = explain(&pods, &facts)
-        .with_context(|| format!("{} cannot be explained", args.file.display()))?;
+    let mut facts = Facts::new(settings);
+    for path in &args.namespace_file {
+        let (name, namespace) = namespace_from_text(&text_of(path)?)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        facts = facts.with_namespace(&name, namespace);
+    }
+    for path in &args.resource_file {
+        let (kind, namespace, name, component) = component_from_text(&text_of(path)?)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        facts = facts.with_component(kind, &namespace, &name, component);
+    }
+    let report = explain(&text_of(&args.file)?, &facts)
+        .with_context(|| format!("cannot explain {}", args.file.display()))?;
     super::print(&report)
 }
 

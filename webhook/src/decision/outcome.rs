@@ -136,6 +136,20 @@ impl Reason {
         }
     }
 
+    /// True if the user may wonder: not where nothing was asked for, or all is as wished.
+    pub(crate) const fn is_worth_a_warning(self) -> bool {
+        !matches!(
+            self,
+            Self::NotAPodsCreation
+                | Self::MirrorPod
+                | Self::ExcludedNamespace
+                | Self::NamespaceNotOptedIn
+                | Self::NotAComponent
+                | Self::OptedOut
+                | Self::Complete
+        )
+    }
+
     /// In a sentence, for warnings and `explain`.
     #[must_use]
     pub const fn text(self) -> &'static str {

@@ -56,7 +56,7 @@ impl Default for Settings {
             content_stripped: Vec::new(),
             sampler: None,
             sampler_arg: None,
-            propagators: owned(&["tracecontext", "baggage"]),
+            propagators: "tracecontext,baggage".to_owned(),
             log_level: Some("INFO".to_owned()),
             resource_attributes: BTreeMap::new(),
             compose_resource_attributes: true,
