@@ -70,7 +70,7 @@ pub fn decide(body: &[u8], facts: &Facts) -> Result<Decision, BadReview> {
     let own = pod.metadata.as_ref().and_then(|it| it.namespace.as_deref());
     let namespace = namespace.or(own).unwrap_or_default();
     let plan = plan::plan(&pod, namespace, facts);
-    decision.carry_out(plan, &pod, object.len(), facts);
+    decision.carry_out(&plan, &pod, object.len(), facts);
     Ok(decision)
 }
 
@@ -94,12 +94,12 @@ impl Decision {
         }
     }
 
-    fn carry_out(&mut self, plan: Plan<'_>, pod: &Pod<'_>, size: usize, facts: &Facts) {
+    fn carry_out(&mut self, plan: &Plan<'_>, pod: &Pod<'_>, size: usize, facts: &Facts) {
         if let Some(WhyNot::Doubt(doubt)) = plan.why_not {
             self.fail_open(doubt);
             return;
         }
-        let (patch, operations) = operations(&plan, pod);
+        let (patch, operations) = operations(plan, pod);
         let doubt = match () {
             () if patch.is_empty() => None,
             () if size + patch.len() > MAX_POD_BYTES => Some(Doubt::PodTooLarge),
@@ -217,8 +217,8 @@ fn operations(plan: &Plan<'_>, pod: &Pod<'_>) -> (Vec<u8>, usize) {
     for container in &plan.containers {
         if let Ok(variables) = &container.variables {
             let place = container.place;
-            let path = format!("/spec/{}/{}", place.list, place.index);
-            patch.container(&path, place.container.env.is_some(), variables);
+            let container = format!("/spec/{}/{}", place.list, place.index);
+            patch.container(&container, place.container.env.is_some(), variables);
         }
     }
     let metadata = pod.metadata.as_ref();

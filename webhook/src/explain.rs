@@ -24,7 +24,8 @@ pub fn explain(pods: &str, facts: &Facts) -> Result<String, ExplainError> {
 
 fn one(object: &Value, facts: &Facts) -> Result<String, ExplainError> {
     let text = object.to_string();
-    let pod: Pod<'_> = serde_json::from_str(&text).map_err(|_| ExplainError::OddPod)?;
+    let pod: Pod<'_> =
+        serde_json::from_str(&text).map_err(|error| ExplainError::OddPod(error.to_string()))?;
     let namespace = pod.metadata.as_ref().and_then(|it| it.namespace.as_deref());
     let namespace = namespace.filter(|it| !it.is_empty()).unwrap_or("default");
     let assumed = facts.namespace(namespace).is_none();

@@ -10,6 +10,9 @@ use serde_json::Value;
 use crate::names;
 use crate::settings::Settings;
 
+/// The components of one namespace.
+type Components = Map<(Kind, Box<str>), ComponentFacts>;
+
 /// Settings, namespaces and components at one moment.
 ///
 /// Cloning costs three reference counts, and an update copies one path of a trie: the rim may
@@ -19,7 +22,7 @@ pub struct Facts {
     settings: Arc<Settings>,
     config_hash: Arc<str>,
     namespaces: Map<Box<str>, Arc<NamespaceFacts>>,
-    components: Map<Box<str>, Map<(Kind, Box<str>), ComponentFacts>>,
+    components: Map<Box<str>, Components>,
 }
 
 /// What kind of component a pod runs.
@@ -136,14 +139,14 @@ impl Facts {
 
     /// The same with exactly these namespaces: for the first list of a watch.
     #[must_use]
-    pub fn with_all_namespaces<'a>(
+    pub fn with_all_namespaces<N: Into<Box<str>>>(
         &self,
-        namespaces: impl IntoIterator<Item = (&'a str, NamespaceFacts)>,
+        namespaces: impl IntoIterator<Item = (N, NamespaceFacts)>,
     ) -> Self {
         let namespaces = namespaces.into_iter();
         Self {
             namespaces: namespaces
-                .map(|(name, facts)| (Box::from(name), Arc::new(facts)))
+                .map(|(name, facts)| (name.into(), Arc::new(facts)))
                 .collect(),
             ..self.clone()
         }
@@ -156,7 +159,7 @@ impl Facts {
         kind: Kind,
         components: impl IntoIterator<Item = (&'a str, &'a str, ComponentFacts)>,
     ) -> Self {
-        let mut all: Map<Box<str>, Map<(Kind, Box<str>), ComponentFacts>> = Map::new_sync();
+        let mut all: Map<Box<str>, Components> = Map::new_sync();
         for (namespace, there) in &self.components {
             let others = there.iter().filter(|((of, _), _)| *of != kind);
             let others: Map<_, _> = others.map(|(key, it)| (key.clone(), it.clone())).collect();

@@ -17,6 +17,10 @@ use crate::decision::endpoint::{self, Endpoint};
 /// `kaos-webhook default-config` prints.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of its own in the YAML"
+)]
 pub struct Settings {
     /// False leaves every pod alone.
     pub enabled: bool,
@@ -100,6 +104,10 @@ impl Settings {
     }
 
     /// The whole configuration as YAML, as [`Settings::from_yaml`] reads it.
+    ///
+    /// # Panics
+    ///
+    /// Never: strings, lists and maps of strings are YAML.
     #[must_use]
     pub fn to_yaml(&self) -> String {
         serde_norway::to_string(self).expect("settings are strings, lists and maps of strings")

@@ -3,10 +3,12 @@
 pub mod blackhole;
 pub mod certificates;
 pub mod cluster;
+pub mod environment;
 pub mod load;
 pub mod outages;
 pub mod replica;
 pub mod report;
+pub mod rotation;
 pub mod setup;
 pub mod shapes;
 
@@ -21,7 +23,7 @@ use cluster::{Cluster, until};
 use outages::Outage;
 use replica::{Program, beside_us};
 use report::Report;
-use setup::HOME;
+use setup::{HOME, Route};
 use shapes::{Shape, env};
 
 const CRDS: &str = include_str!("../../cluster/kaos-crds.yaml");
@@ -46,6 +48,8 @@ pub struct World {
     cluster: Cluster,
     binary: PathBuf,
     folder: PathBuf,
+    /// Of the webhook's own service account.
+    kubeconfig: PathBuf,
 }
 
 impl WebhookArgs {
@@ -68,18 +72,30 @@ impl WebhookArgs {
     async fn scenarios(&self) -> Result<Report> {
         let world = World::prepare(self).await?;
         let mut report = Report::default();
-        let wanted = |name: &str| self.only.as_ref().is_none_or(|only| name.contains(only));
+        macro_rules! scenario {
+            ($name:expr, $future:expr) => {
+                if self.wants($name) {
+                    report.run($name, $future).await;
+                }
+            };
+        }
+        scenario!("environment, by URL", environment::by_url(&world));
+        scenario!("environment, by Service", environment::by_service(&world));
         for (name, outage) in [
             ("outage: killed", Outage::Killed),
             ("outage: certificate expired", Outage::Expired),
             ("outage: port blackholed", Outage::Blackholed),
             ("outage: answer delayed", Outage::Silent),
         ] {
-            if wanted(name) {
-                report.run(name, outages::run(&world, outage)).await;
-            }
+            scenario!(name, outages::run(&world, outage));
         }
+        scenario!("rotation under load", rotation::rotation(&world));
+        scenario!("departure under load", rotation::departure(&world));
         Ok(report)
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| name.contains(only))
     }
 }
 
@@ -100,14 +116,21 @@ impl World {
         });
         std::fs::create_dir_all(&folder).context("make the folder for logs")?;
         eprintln!("logs are in {}", folder.display());
+        let settings = setup::settings().to_string();
+        std::fs::write(folder.join("settings.yaml"), settings).context("write the settings")?;
         let cluster = Cluster::connect().await?;
         cluster.apply_yaml(CRD_PATH, CRDS).await?;
         cluster.namespace(HOME, &json!({})).await?;
-        Ok(Self {
+        let mut world = Self {
             cluster,
             binary,
             folder,
-        })
+            kubeconfig: PathBuf::new(),
+        };
+        setup::register(&world, Route::Service, None).await?;
+        setup::unregister(&world.cluster).await?;
+        world.kubeconfig = setup::kubeconfig(&world).await?;
+        Ok(world)
     }
 
     /// A namespace whose pods are to be injected into.
@@ -156,13 +179,26 @@ impl World {
         .await
     }
 
-    /// The webhook with certificates from files.
-    fn with_files(&self, certificates: &Path) -> Program {
-        let _ = certificates;
+    /// The webhook with the tests' settings, as its own service account.
+    fn program(&self) -> Program {
         Program {
             binary: self.binary.clone(),
             folder: self.folder.clone(),
-            arguments: Vec::new(),
+            kubeconfig: self.kubeconfig.clone(),
+            arguments: vec![
+                format!("--namespace={HOME}"),
+                format!("--config={}", self.folder.join("settings.yaml").display()),
+            ],
         }
+    }
+
+    /// The same with certificates from files.
+    fn with_files(&self, certificates: &Path) -> Program {
+        let mut program = self.program();
+        let folder = format!("--cert-dir={}", certificates.display());
+        program
+            .arguments
+            .extend(["--certs=files".to_owned(), folder]);
+        program
     }
 }

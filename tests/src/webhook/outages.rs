@@ -12,7 +12,7 @@ use super::blackhole::Blackhole;
 use super::certificates::{Authority, Validity};
 use super::cluster::until;
 use super::replica::Replica;
-use super::setup::{Route, TIMEOUT, endpoints, register};
+use super::setup::{Route, endpoints, register};
 use super::shapes::{Shape, env};
 
 /// How the webhook is away.
@@ -47,7 +47,7 @@ pub async fn run(world: &World, outage: Outage) -> Result<String> {
     let mut replica = program.start(&namespace)?;
     replica.ready().await?;
     let port = replica.port();
-    reach(world, &authority, port).await?;
+    let timeout = reach(world, &authority, port).await?;
     let before = world.fail_open().await?;
     let pod = Shape::Agent.pod("before", "a");
     let pod = world.create(&namespace, &pod).await?;
@@ -62,8 +62,8 @@ pub async fn run(world: &World, outage: Outage) -> Result<String> {
         Outage::Silent => replica.signal(Signal::STOP)?,
         Outage::Blackholed => {
             let port = hole.insert(Blackhole::open()?).port();
-            let url = format!("https://{}:{port}/mutate", world.cluster.address());
-            register(&world.cluster, Route::Url(&url), Some(authority.pem())).await?;
+            let url = format!("https://{}:{port}", world.cluster.address());
+            register(world, Route::Url(&url), Some(authority.pem())).await?;
         }
         Outage::Expired => {
             replica.signal(Signal::KILL)?;
@@ -72,14 +72,16 @@ pub async fn run(world: &World, outage: Outage) -> Result<String> {
             replica = program.start_on(&format!("{namespace}-expired"), port)?;
         }
     }
-    let slowest = missed(world, &namespace).await?;
+    let slowest = missed(world, &namespace, timeout).await?;
 
     // Back.
     let back = Instant::now();
     match outage {
         Outage::Silent => replica.signal(Signal::CONT)?,
         Outage::Killed => replica = restart(world, &folder, &namespace, port).await?,
-        Outage::Blackholed => reach(world, &authority, port).await?,
+        Outage::Blackholed => {
+            reach(world, &authority, port).await?;
+        }
         // No restart: a good certificate is taken up by itself.
         Outage::Expired => {
             authority.write(&folder, world.cluster.address(), Validity::Good)?;
@@ -102,17 +104,19 @@ pub async fn run(world: &World, outage: Outage) -> Result<String> {
     world.remove(&namespace).await?;
     replica.metric_becomes(GAUGE, 0, COUNTED_WITHIN).await?;
     Ok(format!(
-        "{PODS} of {PODS} pods created, the slowest in {:.2} s of {TIMEOUT}; all counted {:.1} s \
+        "{PODS} of {PODS} pods created, the slowest in {:.2} s of {timeout}; all counted {:.1} s \
          after the return",
         slowest.as_secs_f64(),
         counted.as_secs_f64()
     ))
 }
 
-async fn reach(world: &World, authority: &Authority, port: u16) -> Result<()> {
+/// Lets the API server call a replica; gives how long it waits for an answer, in seconds.
+async fn reach(world: &World, authority: &Authority, port: u16) -> Result<u64> {
     endpoints(&world.cluster, &[port]).await?;
-    register(&world.cluster, Route::Service, Some(authority.pem())).await?;
-    world.settle().await
+    let timeout = register(world, Route::Service, Some(authority.pem())).await?;
+    world.settle().await?;
+    Ok(timeout)
 }
 
 async fn restart(
@@ -129,8 +133,8 @@ async fn restart(
 }
 
 /// Creates pods while nobody answers; gives the longest time that one took.
-async fn missed(world: &World, namespace: &str) -> Result<Duration> {
-    let limit = Duration::from_secs(TIMEOUT) + SLACK;
+async fn missed(world: &World, namespace: &str, timeout: u64) -> Result<Duration> {
+    let limit = Duration::from_secs(timeout) + SLACK;
     let mut slowest = Duration::ZERO;
     for number in 0..PODS {
         let pod = Shape::Agent.pod(&format!("missed-{number}"), "a");

@@ -24,6 +24,8 @@ pub struct Program {
     pub binary: PathBuf,
     /// Where logs go.
     pub folder: PathBuf,
+    /// As whom it talks to the API server.
+    pub kubeconfig: PathBuf,
     /// Arguments of every replica.
     pub arguments: Vec<String>,
 }
@@ -50,6 +52,7 @@ impl Program {
         let mut command = Command::new(&self.binary);
         command
             .arg("serve")
+            .env("KUBECONFIG", &self.kubeconfig)
             .args(&self.arguments)
             .arg(format!("--listen=0.0.0.0:{port}"))
             .arg(format!("--admin-listen=127.0.0.1:{admin}"))

@@ -47,6 +47,18 @@ impl Shape {
         }
     }
 
+    /// What docs/environment.md calls it; none for what has no variables.
+    #[must_use]
+    pub const fn documented(self) -> Option<&'static str> {
+        match self {
+            Self::Agent | Self::ForeignAgent => Some("agent"),
+            Self::McpServer => Some("mcpserver"),
+            Self::Proxy => Some("modelapi (proxy)"),
+            Self::MemoryStore => Some("memorystore"),
+            Self::Hosted | Self::LlmServer => None,
+        }
+    }
+
     /// The name of the component's own container.
     #[must_use]
     pub const fn container(self) -> &'static str {
@@ -103,11 +115,9 @@ impl Shape {
                 {"name": "AGENT_NAME", "value": "a"},
                 {"name": "MODEL_API_URL", "value": "http://modelapi-m:8000"},
                 {"name": "MCP_SERVER_echo-mcp_URL", "value": "http://mcpserver-echo-mcp:8000"},
-                {"name": "LOG_LEVEL", "value": "INFO"},
             ]),
             Self::McpServer => json!([
                 {"name": "MCP_TOOLS_STRING", "value": "def echo(text): return text"},
-                {"name": "LOG_LEVEL", "value": "INFO"},
             ]),
             Self::Proxy => json!([
                 {"name": "PROXY_API_KEY", "valueFrom": {"secretKeyRef": {"name": "k", "key": "k"}}},

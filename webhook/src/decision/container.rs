@@ -82,7 +82,7 @@ pub(crate) fn plan<'a>(
         return Err(Reason::ContentNotStripped);
     }
     work.protocol = work.protocol();
-    if env.from_elsewhere() {
+    if env.may_have_more() {
         warnings.push(format!(
             "container {}: envFrom cannot be seen here; env wins over it: name what must stay in telemetry.kaos.tools/never-inject",
             container.name
@@ -149,7 +149,7 @@ impl<'s, 'a> Work<'s, 'a> {
         {
             return false;
         }
-        if self.env.from_elsewhere() {
+        if self.env.may_have_more() {
             warnings.push(format!(
                 "container {}: its envFrom may name an endpoint that is not known to drop prompts",
                 self.container.name
@@ -243,7 +243,7 @@ impl<'s, 'a> Work<'s, 'a> {
             let action = Action::First(field);
             return wanted.then(|| planned(action, Level::Identity)).flatten();
         }
-        if row.name == variables::SDK_DISABLED && self.env.from_elsewhere() {
+        if row.name == variables::SDK_DISABLED && self.env.may_have_more() {
             return planned(Action::Skip("envFrom may say otherwise"), Level::Identity);
         }
         let From { value, level } = self.value(row.name)?;

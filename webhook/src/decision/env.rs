@@ -39,7 +39,7 @@ impl<'a> Env<'a> {
     }
 
     /// True if `envFrom` may define names that cannot be seen here.
-    pub(crate) fn from_elsewhere(self) -> bool {
+    pub(crate) fn may_have_more(self) -> bool {
         self.from_elsewhere
     }
 

@@ -167,3 +167,6 @@ impl Row {
             && (!self.only_kaos || component.resource.is_some())
     }
 }
+
+#[cfg(test)]
+mod tests;

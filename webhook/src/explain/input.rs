@@ -18,8 +18,8 @@ pub enum ExplainError {
     #[error("no pod is there")]
     Empty,
     /// Fields of the wrong type.
-    #[error("not of a pod's shape")]
-    OddPod,
+    #[error("not of a pod's shape: {0}")]
+    OddPod(String),
     /// A Namespace was wanted.
     #[error("not a Namespace")]
     NoNamespace,

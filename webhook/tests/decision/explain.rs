@@ -1,11 +1,9 @@
 //! Pods that get nothing, and what `explain` says of each; and one that gets something.
 
-mod support;
-
 use kaos_webhook::{Facts, Settings, decide, explain};
 use serde_json::{Value, json};
 
-use support::facts;
+use crate::support::facts;
 
 /// A pod of agent `name` in `namespace`.
 fn agent(name: &str, namespace: &str, env: &Value) -> Value {
@@ -175,6 +173,6 @@ fn what_is_no_pod_is_refused() {
         "a Deployment is no Pod and no List of pods (try kubectl get pod -o yaml)"
     );
     assert_eq!(said(""), "no pod is there");
-    assert_eq!(said("kind: Pod\nspec: 1"), "not of a pod's shape");
+    assert!(said("kind: Pod\nspec: 1").starts_with("not of a pod's shape: "));
     assert!(said("a: [").starts_with("not YAML: "));
 }

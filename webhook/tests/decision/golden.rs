@@ -1,9 +1,7 @@
 //! Reviews as an API server sends them, and what is answered.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p kaos-webhook --test golden` writes the answers anew: read the
+//! `UPDATE_GOLDEN=1 cargo test -p kaos-webhook golden` writes the answers anew: read the
 //! difference before it is committed.
-
-mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +9,7 @@ use std::path::{Path, PathBuf};
 use kaos_webhook::{BadReview, Doubt, Outcome, decide, unchanged};
 use serde_json::{Value, json};
 
-use support::{applied, check_laws, facts};
+use crate::support::{applied, check_laws, facts};
 
 fn reviews() -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
@@ -122,11 +120,11 @@ fn only_env_and_annotations_are_touched() {
     let patch: Value = serde_json::from_slice(decision.patch()).unwrap();
     for operation in patch.as_array().unwrap() {
         // Numbers and fields of a future Kubernetes are never written again, so they stay.
-        let path = operation["path"].as_str().unwrap();
-        let env = path.starts_with("/spec/containers/0/env/");
+        let place = operation["path"].as_str().unwrap();
+        let env = place.starts_with("/spec/containers/0/env/");
         assert!(
-            env || path.starts_with("/metadata/annotations/telemetry.kaos.tools~1"),
-            "{path}"
+            env || place.starts_with("/metadata/annotations/telemetry.kaos.tools~1"),
+            "{place}"
         );
         assert_eq!(operation["op"], "add");
     }

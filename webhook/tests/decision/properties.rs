@@ -1,13 +1,11 @@
 //! Whatever a pod looks like, every decision keeps the laws of [`support::check_laws`].
 
-mod support;
-
 use kaos_webhook::{AgentContent, Doubt, Facts, Outcome, Settings};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use support::{KNOWN, check_laws, facts};
+use crate::support::{KNOWN, check_laws, facts};
 
 const NAMES: [&str; 18] = [
     "OTEL_SERVICE_NAME",
