@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use kaos_webhook::metrics::{self, Metrics};
 use kaos_webhook::readiness::{Condition, Readiness};
+use kaos_webhook::reconcile::{self, Pace};
 use kaos_webhook::serve::{self, Limits, Phase, Reviewer, Served};
 use kaos_webhook::watch::{Shared, components, namespaces, settings};
 use kaos_webhook::{Facts, Settings, admin};
@@ -19,6 +20,10 @@ use kube::Client;
 use prometheus_client::registry::Registry;
 use rustls::crypto::CryptoProvider;
 use tokio::sync::watch;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::duration;
 
@@ -47,10 +52,10 @@ pub(crate) struct Args {
     /// Read the settings from a file, and again when it changes
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Read the settings from this ConfigMap's config.yaml where there is no --config
+    /// Read the settings from config.yaml in this config map where there is no --config
     #[arg(long, value_name = "NAME", default_value = "kaos-webhook")]
     config_map: String,
-    /// The namespace of Service, Secret and ConfigMap; that of the pod if not given
+    /// The namespace of service, secret and config map; that of the pod if not given
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAME")]
     namespace: Option<String>,
     /// Do without an API server: settings and certificates from files, nothing is watched
@@ -58,6 +63,15 @@ pub(crate) struct Args {
     no_kube: bool,
     #[command(flatten)]
     certificates: certificates::Args,
+    /// Restart the rollouts of pods that were missed, one after another
+    #[arg(long, conflicts_with = "no_kube")]
+    restart: bool,
+    /// The least time between two such restarts, over all replicas
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
+    restart_every: Duration,
+    /// The least time until the same rollout is restarted again
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    restart_again: Duration,
     /// How long to go on serving after SIGTERM, so that all API servers have heard of it
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     drain: Duration,
@@ -69,16 +83,8 @@ pub(crate) struct Args {
     log: tracing::Level,
 }
 
-/// How long the first list of namespaces may take before we are ready without it: whoever cannot
-/// list may still be called, and answers by the settings.
-const FIRST_LIST: Duration = Duration::from_secs(5);
-
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_max_level(args.log)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+    log_to_stderr(args.log);
     // The text of a panic may quote what was read; the place is enough to find it.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
@@ -92,6 +98,22 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         .build()
         .context("cannot start threads")?
         .block_on(serve(args))
+}
+
+fn log_to_stderr(level: tracing::Level) {
+    // kube's client logs what it cannot parse, and Secrets are among what it reads.
+    let targets = Targets::new()
+        .with_default(level)
+        .with_target("kube", LevelFilter::OFF)
+        .with_target("kube_client", LevelFilter::OFF)
+        .with_target("kube_runtime", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(targets)
+        .init();
 }
 
 /// What all parts share.
@@ -122,9 +144,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     };
     parts.readiness.set(Condition::Running, Ok(()));
     if args.no_kube {
+        parts.facts.rcu(|facts| facts.trusting_the_selector());
         certificates::without_cluster(&args.certificates, &parts)?;
     } else {
-        with_cluster(&args, &parts).await?;
+        with_cluster(&args, &parts, reconcile::Metrics::register(&mut registry)).await?;
     }
     if let Some(path) = args.config.clone() {
         let keeper = keeper(&parts);
@@ -171,7 +194,11 @@ fn keeper(parts: &Parts) -> settings::Keeper {
 }
 
 /// Starts all that watches.
-async fn with_cluster(args: &Args, parts: &Parts) -> anyhow::Result<()> {
+async fn with_cluster(
+    args: &Args,
+    parts: &Parts,
+    counts: reconcile::Metrics,
+) -> anyhow::Result<()> {
     let config = kube::Config::infer().await.context(
         "found neither a service account nor a kubeconfig; --no-kube does without an API server",
     )?;
@@ -191,16 +218,28 @@ async fn with_cluster(args: &Args, parts: &Parts) -> anyhow::Result<()> {
         let (facts, metrics) = (Arc::clone(facts), Arc::clone(metrics));
         tokio::spawn(components::run(client.clone(), resource, facts, metrics));
     }
+    let options = reconcile::Options {
+        namespace: namespace.clone(),
+        restart: pace(args)?,
+    };
+    let snapshot = Arc::clone(facts);
+    let snapshot = move || Facts::clone(&snapshot.load());
+    tokio::spawn(reconcile::run(client.clone(), snapshot, counts, options));
     if args.config.is_none() {
         let (keeper, name) = (keeper(parts), args.config_map.clone());
         tokio::spawn(async move {
             settings::from_config_map(client, &namespace, &name, keeper).await;
         });
     }
-    let readiness = parts.readiness.clone();
-    tokio::spawn(async move {
-        tokio::time::sleep(FIRST_LIST).await;
-        readiness.set(Condition::Namespaces, Ok(()));
-    });
     Ok(())
+}
+
+fn pace(args: &Args) -> anyhow::Result<Option<Pace>> {
+    if !args.restart {
+        return Ok(None);
+    }
+    Ok(Some(Pace {
+        between: args.restart_every.try_into()?,
+        same_again: args.restart_again.try_into()?,
+    }))
 }
