@@ -3,6 +3,7 @@
 mod certificates;
 mod stop;
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -62,7 +63,7 @@ pub(crate) struct Args {
     #[arg(long, requires = "config")]
     no_kube: bool,
     #[command(flatten)]
-    certificates: certificates::Args,
+    certificates: certificates::Source,
     /// Restart the rollouts of pods that were missed, one after another
     #[arg(long, conflicts_with = "no_kube")]
     restart: bool,
@@ -108,6 +109,7 @@ fn log_to_stderr(level: tracing::Level) {
         .with_target("kube_client", LevelFilter::OFF)
         .with_target("kube_runtime", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .with_target(false);
     tracing_subscriber::registry()
