@@ -1,6 +1,7 @@
 //! `kaos-webhook serve`.
 
 mod certificates;
+mod missed;
 mod stop;
 
 use std::io::IsTerminal as _;
@@ -13,10 +14,9 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use kaos_webhook::metrics::{self, Metrics};
 use kaos_webhook::readiness::{Condition, Readiness};
-use kaos_webhook::reconcile::{self, Pace};
 use kaos_webhook::serve::{self, Limits, Phase, Reviewer, Served};
 use kaos_webhook::watch::{Shared, components, namespaces, settings};
-use kaos_webhook::{Facts, Settings, admin};
+use kaos_webhook::{Facts, Settings, admin, reconcile};
 use kube::Client;
 use prometheus_client::registry::Registry;
 use rustls::crypto::CryptoProvider;
@@ -63,16 +63,9 @@ pub(crate) struct Args {
     #[arg(long, requires = "config")]
     no_kube: bool,
     #[command(flatten)]
-    certificates: certificates::Source,
-    /// Restart the rollouts of pods that were missed, one after another
-    #[arg(long, conflicts_with = "no_kube")]
-    restart: bool,
-    /// The least time between two such restarts, over all replicas
-    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
-    restart_every: Duration,
-    /// The least time until the same rollout is restarted again
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
-    restart_again: Duration,
+    certificates: certificates::Args,
+    #[command(flatten)]
+    missed: missed::Args,
     /// How long to go on serving after SIGTERM, so that all API servers have heard of it
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     drain: Duration,
@@ -123,6 +116,7 @@ fn log_to_stderr(level: tracing::Level) {
 struct Parts {
     facts: Shared,
     metrics: Arc<Metrics>,
+    missed: reconcile::Metrics,
     readiness: Readiness,
     served: Arc<Served>,
     provider: Arc<CryptoProvider>,
@@ -140,6 +134,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let parts = Parts {
         facts: Arc::new(ArcSwap::from_pointee(Facts::new(Settings::default()))),
         metrics: Arc::new(Metrics::new(&mut registry)),
+        missed: reconcile::Metrics::register(&mut registry),
         readiness: Readiness::of(&conditions(&args)),
         served: Arc::new(Served::default()),
         provider,
@@ -149,7 +144,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         parts.facts.rcu(|facts| facts.trusting_the_selector());
         certificates::without_cluster(&args.certificates, &parts)?;
     } else {
-        with_cluster(&args, &parts, reconcile::Metrics::register(&mut registry)).await?;
+        with_cluster(&args, &parts).await?;
     }
     if let Some(path) = args.config.clone() {
         let keeper = keeper(&parts);
@@ -196,11 +191,7 @@ fn keeper(parts: &Parts) -> settings::Keeper {
 }
 
 /// Starts all that watches.
-async fn with_cluster(
-    args: &Args,
-    parts: &Parts,
-    counts: reconcile::Metrics,
-) -> anyhow::Result<()> {
+async fn with_cluster(args: &Args, parts: &Parts) -> anyhow::Result<()> {
     let config = kube::Config::infer().await.context(
         "found neither a service account nor a kubeconfig; --no-kube does without an API server",
     )?;
@@ -209,6 +200,7 @@ async fn with_cluster(
     let client = Client::try_from(config).context("cannot make a client of the API server")?;
 
     certificates::with_cluster(&args.certificates, parts, &client, &namespace)?;
+    tokio::spawn(args.missed.find(parts, &client, &namespace)?);
     let (facts, metrics) = (&parts.facts, &parts.metrics);
     tokio::spawn(namespaces::run(
         client.clone(),
@@ -220,13 +212,6 @@ async fn with_cluster(
         let (facts, metrics) = (Arc::clone(facts), Arc::clone(metrics));
         tokio::spawn(components::run(client.clone(), resource, facts, metrics));
     }
-    let options = reconcile::Options {
-        namespace: namespace.clone(),
-        restart: pace(args)?,
-    };
-    let snapshot = Arc::clone(facts);
-    let snapshot = move || Facts::clone(&snapshot.load());
-    tokio::spawn(reconcile::run(client.clone(), snapshot, counts, options));
     if args.config.is_none() {
         let (keeper, name) = (keeper(parts), args.config_map.clone());
         tokio::spawn(async move {
@@ -234,14 +219,4 @@ async fn with_cluster(
         });
     }
     Ok(())
-}
-
-fn pace(args: &Args) -> anyhow::Result<Option<Pace>> {
-    if !args.restart {
-        return Ok(None);
-    }
-    Ok(Some(Pace {
-        between: args.restart_every.try_into()?,
-        same_again: args.restart_again.try_into()?,
-    }))
 }

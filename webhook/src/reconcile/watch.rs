@@ -174,7 +174,9 @@ impl Reconciler {
                 owner.name
             )
         });
-        let workload = match &path {
+        // A pod does not know the uid of its Deployment; of all others it does.
+        let look = owner.uid.is_none() || self.options.restart.is_some();
+        let workload = match path.as_deref().filter(|_| look) {
             Some(path) => Some(request(&self.client, "GET", path, JSON, &Value::Null).await?),
             None => None,
         };

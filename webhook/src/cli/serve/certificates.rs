@@ -31,7 +31,8 @@ enum Mode {
 
 /// Options of certificates.
 #[derive(clap::Args)]
-pub(super) struct Source {
+#[group(skip)]
+pub(super) struct Args {
     /// Where the certificate comes from
     #[arg(long = "certs", value_enum, default_value = "self-managed")]
     mode: Mode,
@@ -61,7 +62,7 @@ pub(super) struct Source {
     cert_settle: Duration,
 }
 
-impl Source {
+impl Args {
     /// The names to issue for, and those of them that must be there.
     fn names(&self, namespace: &str) -> (Vec<String>, Vec<String>) {
         let Self {
@@ -126,7 +127,7 @@ fn keeper(needed: &[String], parts: &Parts) -> anyhow::Result<Keeper> {
 }
 
 /// From files, whoever is told to trust them.
-pub(super) fn without_cluster(args: &Source, parts: &Parts) -> anyhow::Result<()> {
+pub(super) fn without_cluster(args: &Args, parts: &Parts) -> anyhow::Result<()> {
     if args.mode != Mode::Files {
         bail!("--no-kube wants --certs files: the other modes keep certificates in a Secret");
     }
@@ -139,7 +140,7 @@ pub(super) fn without_cluster(args: &Source, parts: &Parts) -> anyhow::Result<()
 
 /// From wherever, with an eye on whom API servers are told to trust.
 pub(super) fn with_cluster(
-    args: &Source,
+    args: &Args,
     parts: &Parts,
     client: &Client,
     namespace: &str,
