@@ -21,7 +21,7 @@ struct Cli {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Answer the API server's reviews.
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Say what would be injected into a pod, from where, and if nothing: why.
     Explain(explain::Args),
     /// Print the objects that make the API server call, and the rights that the webhook needs.
@@ -32,7 +32,7 @@ enum Command {
 
 pub(crate) fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(*args),
         Command::Explain(args) => explain::run(&args),
         Command::Manifest(args) => manifest::run(args),
         Command::DefaultConfig => print(&Settings::default().to_yaml()),
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn times_are_read_as_people_write_them() {
-        assert_eq!(duration("90d"), Ok(Duration::from_secs(90 * 86_400)));
+        assert_eq!(duration("90d"), Ok(Duration::from_hours(90 * 24)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         for bad in ["", "s", "10", "-1s", "1.5h", "10 s", "4000000000d", "1w"] {

@@ -23,6 +23,8 @@ pub struct Facts {
     config_hash: Arc<str>,
     namespaces: Map<Box<str>, Arc<NamespaceFacts>>,
     components: Map<Box<str>, Components>,
+    /// What holds for namespaces that are not known.
+    others: Option<Arc<NamespaceFacts>>,
 }
 
 /// What kind of component a pod runs.
@@ -74,6 +76,18 @@ impl Facts {
             settings: Arc::new(settings),
             namespaces: Map::new_sync(),
             components: Map::new_sync(),
+            others: None,
+        }
+    }
+
+    /// The same, where nobody can look at namespaces: each one that is not known counts as opted
+    /// in, as the API server's own selector saw it.
+    #[must_use]
+    pub fn trusting_the_selector(&self) -> Self {
+        let opted_in = NamespaceFacts::new([(names::INJECT, "enabled")], []);
+        Self {
+            others: Some(Arc::new(opted_in)),
+            ..self.clone()
         }
     }
 
@@ -194,7 +208,8 @@ impl Facts {
     /// What is known of a namespace; none if it was never seen.
     #[must_use]
     pub fn namespace(&self, name: &str) -> Option<&NamespaceFacts> {
-        self.namespaces.get(name).map(AsRef::as_ref)
+        let known = self.namespaces.get(name).or(self.others.as_ref());
+        known.map(AsRef::as_ref)
     }
 
     /// What is known of a component's custom resource; none if there is none.

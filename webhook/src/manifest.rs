@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use crate::names;
+use crate::reconcile::TICKET;
 use crate::serve::PATH;
 
 /// The name of all objects.
@@ -85,12 +86,16 @@ fn cluster_rights(options: &Options) -> [Value; 2] {
         // The reconciler: which pods were missed, and whom to tell.
         rule("", &["pods"], &["get", "list", "watch"]),
         rule("", &["events"], &["create", "patch"]),
-        rule("apps", &["deployments"], &["get"]),
     ];
+    let mut workloads = rule(
+        "apps",
+        &["deployments", "statefulsets", "daemonsets"],
+        &["get"],
+    );
     if options.restart {
-        let workloads = ["deployments", "statefulsets", "daemonsets"];
-        rules.push(rule("apps", &workloads, &["get", "patch"]));
+        workloads["verbs"] = json!(["get", "patch"]);
     }
+    rules.push(workloads);
     [
         json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -98,7 +103,7 @@ fn cluster_rights(options: &Options) -> [Value; 2] {
             "metadata": {"name": NAME},
             "rules": rules,
         }),
-        binding("ClusterRole", json!({"name": NAME}), options),
+        binding("ClusterRole", &json!({"name": NAME}), options),
     ]
 }
 
@@ -112,11 +117,12 @@ fn local_rights(options: &Options) -> [Value; 2] {
         named(rule("", &["configmaps"], &["get", "list", "watch"])),
     ];
     if options.restart {
-        rules.push(rule(
-            "coordination.k8s.io",
-            &["leases"],
-            &["get", "create", "update", "patch"],
-        ));
+        let mut ticket = rule("coordination.k8s.io", &["leases"], &["get", "update"]);
+        ticket["resourceNames"] = json!([TICKET]);
+        rules.extend([
+            ticket,
+            rule("coordination.k8s.io", &["leases"], &["create"]),
+        ]);
     }
     let metadata = json!({"name": NAME, "namespace": options.namespace});
     [
@@ -126,7 +132,7 @@ fn local_rights(options: &Options) -> [Value; 2] {
             "metadata": metadata,
             "rules": rules,
         }),
-        binding("Role", metadata, options),
+        binding("Role", &metadata, options),
     ]
 }
 
@@ -139,7 +145,7 @@ fn named(mut rule: Value) -> Value {
     rule
 }
 
-fn binding(kind: &str, metadata: Value, options: &Options) -> Value {
+fn binding(kind: &str, metadata: &Value, options: &Options) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": format!("{kind}Binding"),
@@ -208,28 +214,23 @@ fn namespaces(options: &Options) -> Value {
 /// Components by either form of label, without those that a kubelet runs from files.
 /// A condition that fails counts as the webhook's failure, so each key is asked for first.
 fn conditions() -> Value {
-    let component = format!("{}component", names::PREFIX);
+    let component = names::COMPONENT;
     let labels = "object.metadata.labels";
-    let kaos = [
-        ("agent", "agent"),
-        ("mcpserver", "mcpserver"),
-        ("modelapi", "modelapi"),
-        ("memorystore", "memorystore"),
-    ];
-    let kinds =
-        kaos.map(|(app, key)| format!("({labels}['app'] == '{app}' && '{key}' in {labels})"));
     json!([
         {
             "name": "component",
             "expression": format!(
-                "has({labels}) && ('{component}' in {labels} || ('app' in {labels} && ({})))",
-                kinds.join(" || "),
+                "has({labels}) && ('{component}' in {labels} || ('app' in {labels} && \
+                {labels}['app'] in ['agent', 'mcpserver', 'modelapi', 'memorystore'] && \
+                {labels}['app'] in {labels}))",
             ),
         },
         {
             "name": "not-a-mirror-pod",
-            "expression": "!has(object.metadata.annotations) || \
-                !('kubernetes.io/config.mirror' in object.metadata.annotations)",
+            "expression": format!(
+                "!has(object.metadata.annotations) || !('{}' in object.metadata.annotations)",
+                names::MIRROR,
+            ),
         },
     ])
 }

@@ -18,4 +18,5 @@ pub use ledger::{Candidate, Grounds, Ledger, Source};
 pub use metrics::Metrics;
 pub use owner::Owner;
 pub use restart::Pace;
+pub(crate) use rollout::TICKET;
 pub use watch::{Options, run};

@@ -7,7 +7,6 @@ pub mod components;
 pub mod namespaces;
 pub mod settings;
 
-use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ pub type Shared = Arc<ArcSwap<Facts>>;
 
 /// How long to wait after a failure: twice as long each time, with chance, up to 15 s. So a CRD
 /// that comes later is found in that time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Patience(Duration);
 
 impl Patience {
@@ -98,9 +97,29 @@ async fn follow<K, T>(
     }
 }
 
-fn failed(resource: &'static str, error: &dyn Display, metrics: &Metrics) {
+/// Counts and says a failure. At most one each few seconds: whoever watches has patience.
+pub(crate) fn failed(resource: &'static str, error: &watcher::Error, metrics: &Metrics) {
     metrics.watch_error(resource);
-    tracing::debug!(resource, %error, "Cannot watch; what was seen last stays.");
+    let why = words(error);
+    tracing::warn!(resource, why, "Cannot watch; what was seen last stays.");
+}
+
+/// What may be said of a watch's error.
+pub(crate) fn words(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => words_of(error),
+        other => other.to_string(),
+    }
+}
+
+/// What may be said of an error: what cannot be read is quoted by the library, and may be a key.
+pub(crate) fn words_of(error: &kube::Error) -> String {
+    match error {
+        kube::Error::SerdeError(_) => "the API server's answer cannot be read".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// Whether the API server knows no such kind of resource.

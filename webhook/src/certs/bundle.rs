@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::pair::Authority;
 use crate::metrics::{Attempt, Metrics};
-use crate::watch::Patience;
+use crate::watch::{Patience, failed};
 
 /// What one webhook configuration says.
 #[derive(Clone, Debug, Default)]
@@ -158,10 +158,7 @@ pub async fn observe(
                 metrics.watch_synced(RESOURCE, true);
                 let _ = seen.send_replace(configuration.as_ref().map(Bundle::read));
             }
-            Err(error) => {
-                metrics.watch_error(RESOURCE);
-                tracing::debug!(%error, "Cannot watch the webhook configuration.");
-            }
+            Err(error) => failed(RESOURCE, &error, &metrics),
         }
     }
 }

@@ -19,7 +19,7 @@ use super::keeper::Keeper;
 use super::pair::{Pair, Texts};
 use super::plan::{self, Generation, Known, Serve, Step, Times};
 use crate::metrics::Attempt;
-use crate::watch::Patience;
+use crate::watch::{Patience, failed, words, words_of};
 
 const NEWEST: [&str; 3] = ["tls.crt", "tls.key", "ca.crt"];
 const PREVIOUS: [&str; 3] = ["previous.tls.crt", "previous.tls.key", "previous.ca.crt"];
@@ -27,20 +27,15 @@ const PREVIOUS: [&str; 3] = ["previous.tls.crt", "previous.tls.key", "previous.c
 /// How long to leave an API server alone that refused or failed.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Who issues what is in the Secret.
+/// What it takes to issue, and to have it trusted.
 #[derive(Clone, Debug)]
-pub enum Issuer {
-    /// We do, and tell API servers to trust it.
-    Us {
-        /// Writes the webhook configuration.
-        bundle: Writer,
-        /// The names to issue for.
-        names: Vec<String>,
-        /// When.
-        times: Times,
-    },
-    /// cert-manager does, and its CA injector tells API servers.
-    CertManager,
+pub struct Renewal {
+    /// Writes the webhook configuration.
+    pub bundle: Writer,
+    /// The names to issue for.
+    pub names: Vec<String>,
+    /// When.
+    pub times: Times,
 }
 
 /// Serves what is in one Secret.
@@ -49,23 +44,22 @@ pub struct Store {
     api: Api<Secret>,
     name: String,
     keeper: Keeper,
-    issuer: Issuer,
-    seen: Seen,
+    /// None where somebody else issues, and tells whom to trust.
+    renewal: Option<Renewal>,
+    /// None until it was looked for.
+    seen: Option<Contents>,
     covered_since: Option<SystemTime>,
     leave_alone_until: Option<Instant>,
     trouble: Option<String>,
 }
 
 /// The Secret as it was seen last.
-#[derive(Debug)]
-enum Seen {
-    NotYet,
-    Absent,
-    There {
-        version: String,
-        newest: Slot,
-        previous: Slot,
-    },
+#[derive(Debug, Default)]
+struct Contents {
+    /// None if there is no Secret.
+    version: Option<String>,
+    newest: Slot,
+    previous: Slot,
 }
 
 /// One generation in it.
@@ -78,7 +72,7 @@ struct Slot {
 
 impl Slot {
     /// What was read before is not read again: it would count again.
-    fn read(secret: &Secret, keys: [&str; 3], before: Option<&Self>, keeper: &Keeper) -> Self {
+    fn read(secret: &Secret, keys: [&str; 3], before: &Self, keeper: &Keeper) -> Self {
         let data = secret.data.as_ref();
         let [cert, key, ca] = keys.map(|key| {
             let bytes = data.and_then(|data| data.get(key));
@@ -88,9 +82,7 @@ impl Slot {
         if texts == Texts::default() {
             return Self::default();
         }
-        if let Some(before) = before
-            && before.texts.as_ref() == Some(&texts)
-        {
+        if before.texts.as_ref() == Some(&texts) {
             return before.clone();
         }
         let read = keeper.read(&texts);
@@ -114,21 +106,21 @@ impl Slot {
 }
 
 impl Store {
-    /// The Secret `name` in `namespace`.
+    /// The Secret `name` in `namespace`; renewed by us with `renewal`, by somebody else without.
     #[must_use]
     pub fn new(
         client: Client,
         namespace: &str,
         name: &str,
         keeper: Keeper,
-        issuer: Issuer,
+        renewal: Option<Renewal>,
     ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             name: name.to_owned(),
             keeper,
-            issuer,
-            seen: Seen::NotYet,
+            renewal,
+            seen: None,
             covered_since: None,
             leave_alone_until: None,
             trouble: None,
@@ -153,8 +145,8 @@ impl Store {
                         self.see(secret.as_ref());
                     }
                     Err(error) => {
-                        self.keeper.metrics.watch_error(RESOURCE);
-                        self.complain("watch", &error);
+                        failed(RESOURCE, &error, &self.keeper.metrics);
+                        self.trouble = Some(format!("cannot watch the Secret: {}", words(&error)));
                     }
                 },
                 Ok(()) = bundle.changed() => {}
@@ -166,40 +158,30 @@ impl Store {
     }
 
     fn period(&self) -> Duration {
-        let settle = match &self.issuer {
-            Issuer::Us { times, .. } => times.settle,
-            Issuer::CertManager => Duration::MAX,
-        };
-        (settle / 4).clamp(Duration::from_millis(100), Duration::from_secs(5))
+        let settle = self.renewal.as_ref().map(|it| it.times.settle);
+        (settle.unwrap_or(Duration::MAX) / 4)
+            .clamp(Duration::from_millis(100), Duration::from_secs(5))
     }
 
     fn see(&mut self, secret: Option<&Secret>) {
         let Some(secret) = secret else {
-            self.seen = Seen::Absent;
+            self.seen = Some(Contents::default());
             return;
         };
-        let (newest, previous) = match &self.seen {
-            Seen::There {
-                newest, previous, ..
-            } => (Some(newest), Some(previous)),
-            Seen::NotYet | Seen::Absent => (None, None),
-        };
-        self.seen = Seen::There {
-            newest: Slot::read(secret, NEWEST, newest, &self.keeper),
-            previous: Slot::read(secret, PREVIOUS, previous, &self.keeper),
-            version: secret.resource_version().unwrap_or_default(),
-        };
+        let before = self.seen.take().unwrap_or_default();
+        self.seen = Some(Contents {
+            newest: Slot::read(secret, NEWEST, &before.newest, &self.keeper),
+            previous: Slot::read(secret, PREVIOUS, &before.previous, &self.keeper),
+            version: secret.resource_version(),
+        });
     }
 
     /// Serves, and takes the next step.
     async fn turn(&mut self, told: Option<Bundle>, now: SystemTime) {
         let common = told.as_ref().map(Bundle::common);
-        let empty = Slot::default();
         let (newest, previous) = match &self.seen {
-            Seen::There {
-                newest, previous, ..
-            } => (newest.clone(), previous.clone()),
-            Seen::NotYet | Seen::Absent => (empty.clone(), empty),
+            Some(seen) => (seen.newest.clone(), seen.previous.clone()),
+            None => (Slot::default(), Slot::default()),
         };
         let covered = match (&newest.pair, &common) {
             (Some(pair), Some(common)) => pair.chains_to(common, now),
@@ -223,9 +205,9 @@ impl Store {
     }
 
     fn publish(&self, known: &Known<'_>, newest: &Slot, previous: &Slot) {
-        let serve = match &self.issuer {
-            Issuer::Us { times, .. } => plan::serve(known, times),
-            Issuer::CertManager => plan::serve_only(known),
+        let serve = match &self.renewal {
+            Some(Renewal { times, .. }) => plan::serve(known, times),
+            None => plan::serve_only(known),
         };
         let pair = match serve {
             Serve::Newest => &newest.pair,
@@ -238,29 +220,24 @@ impl Store {
     }
 
     async fn write(&mut self, known: &Known<'_>, told: Option<&Bundle>) {
-        let Issuer::Us {
-            bundle,
-            names,
-            times,
-        } = &self.issuer
-        else {
+        let Some(renewal) = &self.renewal else {
             return;
         };
         let waiting = self
             .leave_alone_until
             .is_some_and(|until| Instant::now() < until);
-        if waiting || matches!(self.seen, Seen::NotYet) {
+        if waiting || self.seen.is_none() {
             return;
         }
-        let written = match plan::step(known, times) {
+        let written = match plan::step(known, &renewal.times) {
             Step::Keep => {
                 let Some(told) = told else { return };
                 let wanted = |entry: &[_]| plan::bundle(known, entry);
-                bundle.write(told, wanted).await.map(drop)
+                renewal.bundle.write(told, wanted).await.map(drop)
             }
-            step => match self.replacement(step, names, times, known.now) {
+            step => match self.replacement(step, renewal, known.now) {
                 Ok(data) => self.put(data).await,
-                Err(error) => return self.complain("issue", &error),
+                Err(error) => return self.complain(format!("cannot issue a certificate: {error}")),
             },
         };
         match written {
@@ -269,7 +246,7 @@ impl Store {
                 let jitter = fastrand::u64(..PAUSE.as_millis() as u64);
                 let pause = PAUSE + Duration::from_millis(jitter);
                 self.leave_alone_until = Some(Instant::now() + pause);
-                self.complain("write", &error);
+                self.complain(format!("cannot write: {}", words_of(&error)));
             }
         }
     }
@@ -278,8 +255,7 @@ impl Store {
     fn replacement(
         &self,
         step: Step,
-        names: &[String],
-        times: &Times,
+        Renewal { names, times, .. }: &Renewal,
         now: SystemTime,
     ) -> Result<serde_json::Value, rcgen::Error> {
         let mut data = serde_json::Map::new();
@@ -290,10 +266,10 @@ impl Store {
             };
             data.extend(keys.map(str::to_owned).into_iter().zip(bytes));
         };
-        let newest = match &self.seen {
-            Seen::There { newest, .. } => newest.texts.clone(),
-            Seen::NotYet | Seen::Absent => None,
-        };
+        let newest = self
+            .seen
+            .as_ref()
+            .and_then(|seen| seen.newest.texts.clone());
         match step {
             Step::Keep => {}
             Step::DropPrevious => put(PREVIOUS, None),
@@ -313,18 +289,14 @@ impl Store {
 
     /// Writes if nobody else has written since we looked; otherwise looks again.
     async fn put(&mut self, data: serde_json::Value) -> Result<(), kube::Error> {
-        let written = match &self.seen {
-            Seen::There { version, .. } => {
-                let patch = json!({"metadata": {"resourceVersion": version}, "data": data});
-                let parameters = PatchParams::default();
-                self.api
-                    .patch(&self.name, &parameters, &Patch::Merge(patch))
-                    .await
-            }
-            Seen::NotYet | Seen::Absent => {
-                let secret = fresh(&self.name, data)?;
-                self.api.create(&PostParams::default(), &secret).await
-            }
+        let version = self.seen.as_ref().and_then(|seen| seen.version.as_ref());
+        let written = if let Some(version) = version {
+            let patch = json!({"metadata": {"resourceVersion": version}, "data": data});
+            let (parameters, patch) = (PatchParams::default(), Patch::Merge(patch));
+            self.api.patch(&self.name, &parameters, &patch).await
+        } else {
+            let secret = fresh(&self.name, data)?;
+            self.api.create(&PostParams::default(), &secret).await
         };
         let metrics = &self.keeper.metrics;
         match written {
@@ -347,8 +319,7 @@ impl Store {
         }
     }
 
-    fn complain(&mut self, what: &str, error: &dyn std::fmt::Display) {
-        let why = format!("cannot {what} the certificate: {error}");
+    fn complain(&mut self, why: String) {
         if self.trouble.as_ref() != Some(&why) {
             tracing::warn!(secret = self.name, "{why}");
             self.trouble = Some(why);

@@ -10,11 +10,11 @@ use super::pair::{Pair, Texts};
 pub(crate) const NAME: &str = "webhook.kaos.svc";
 
 pub(crate) fn day(n: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs((20_000 + n) * 86_400)
+    UNIX_EPOCH + days(20_000 + n)
 }
 
 pub(crate) fn days(n: u64) -> Duration {
-    Duration::from_secs(n * 86_400)
+    Duration::from_hours(n * 24)
 }
 
 pub(crate) fn names() -> Vec<ServerName<'static>> {

@@ -4,6 +4,7 @@ mod certificates;
 mod missed;
 mod stop;
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +21,10 @@ use kube::Client;
 use prometheus_client::registry::Registry;
 use rustls::crypto::CryptoProvider;
 use tokio::sync::watch;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::duration;
 
@@ -48,10 +53,10 @@ pub(crate) struct Args {
     /// Read the settings from a file, and again when it changes
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Read the settings from this ConfigMap's config.yaml where there is no --config
+    /// Read the settings from config.yaml in this config map where there is no --config
     #[arg(long, value_name = "NAME", default_value = "kaos-webhook")]
     config_map: String,
-    /// The namespace of Service, Secret and ConfigMap; that of the pod if not given
+    /// The namespace of service, secret and config map; that of the pod if not given
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAME")]
     namespace: Option<String>,
     /// Do without an API server: settings and certificates from files, nothing is watched
@@ -72,16 +77,8 @@ pub(crate) struct Args {
     log: tracing::Level,
 }
 
-/// How long the first list of namespaces may take before we are ready without it: whoever cannot
-/// list may still be called, and answers by the settings.
-const FIRST_LIST: Duration = Duration::from_secs(5);
-
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_max_level(args.log)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+    log_to_stderr(args.log);
     // The text of a panic may quote what was read; the place is enough to find it.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
@@ -95,6 +92,23 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         .build()
         .context("cannot start threads")?
         .block_on(serve(args))
+}
+
+fn log_to_stderr(level: tracing::Level) {
+    // kube's client logs what it cannot parse, and Secrets are among what it reads.
+    let targets = Targets::new()
+        .with_default(level)
+        .with_target("kube", LevelFilter::OFF)
+        .with_target("kube_client", LevelFilter::OFF)
+        .with_target("kube_runtime", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(targets)
+        .init();
 }
 
 /// What all parts share.
@@ -127,6 +141,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     };
     parts.readiness.set(Condition::Running, Ok(()));
     if args.no_kube {
+        parts.facts.rcu(|facts| facts.trusting_the_selector());
         certificates::without_cluster(&args.certificates, &parts)?;
     } else {
         with_cluster(&args, &parts).await?;
@@ -203,10 +218,5 @@ async fn with_cluster(args: &Args, parts: &Parts) -> anyhow::Result<()> {
             settings::from_config_map(client, &namespace, &name, keeper).await;
         });
     }
-    let readiness = parts.readiness.clone();
-    tokio::spawn(async move {
-        tokio::time::sleep(FIRST_LIST).await;
-        readiness.set(Condition::Namespaces, Ok(()));
-    });
     Ok(())
 }

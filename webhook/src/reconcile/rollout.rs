@@ -11,7 +11,7 @@ use super::restart::{Pace, patch};
 use super::watch::request;
 
 /// The Lease that says when something was restarted last. Whoever changes it may restart.
-pub(super) const TICKET: &str = "kaos-webhook-restarts";
+pub(crate) const TICKET: &str = "kaos-webhook-restarts";
 
 /// A workload that could be restarted.
 pub(super) struct Workload<'a> {

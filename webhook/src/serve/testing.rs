@@ -63,10 +63,10 @@ pub(super) async fn start(limits: Limits) -> Running {
     served.publish(Arc::new(read(&texts)));
     let tls = config(Arc::clone(&served), provider).unwrap();
     let (reviewer, registry) = reviewer(limits, Box::new(decide));
-    let server = Server::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-    let address = server.address().unwrap();
+    let bound = Server::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let address = bound.address().unwrap();
     let (phase, phases) = watch::channel(Phase::Serving);
-    let task = tokio::spawn(server.serve(tls.into(), Arc::new(reviewer), phases));
+    let task = tokio::spawn(bound.serve(tls.into(), Arc::new(reviewer), phases));
     Running {
         address,
         served,

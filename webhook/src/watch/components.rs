@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{Config, watcher};
 use kube::{Client, ResourceExt as _};
 
 use super::{Change, Patience, Shared, follow};
@@ -42,11 +43,11 @@ pub async fn run(client: Client, resource: Resource, facts: Shared, metrics: Arc
     let described = GroupVersionKind::gvk("kaos.tools", "v1alpha1", name);
     let described = ApiResource::from_gvk_with_plural(&described, plural);
     let api = Api::<DynamicObject>::all_with(client, &described);
-    let config = watcher::Config::default().page_size(PAGE);
-    let events = watcher::watcher(api, config).backoff(Patience::default());
+    let config = Config::default().page_size(PAGE);
+    let events = watcher(api, config).backoff(Patience::default());
     let trim = |object| trim(kind, &object);
     follow(events, plural, &metrics, trim, |change| {
-        apply(&facts, kind, change)
+        apply(&facts, kind, change);
     })
     .await;
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, PartialObjectMeta};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{Config, watcher};
 use kube::{Client, ResourceExt as _};
 
 use super::{Change, Patience, Shared, follow};
@@ -14,19 +15,24 @@ use crate::readiness::{Condition, Readiness};
 
 /// Follows all namespaces, by their metadata alone, forever.
 pub async fn run(client: Client, facts: Shared, metrics: Arc<Metrics>, readiness: Readiness) {
-    let api = Api::<Namespace>::all(client);
-    let events = watcher::metadata_watcher(api, watcher::Config::default());
-    let events = events.backoff(Patience::default());
-    follow(events, "namespaces", &metrics, trim, |change| {
-        if matches!(change, Change::All(_)) {
-            readiness.set(Condition::Namespaces, Ok(()));
-        }
-        apply(&facts, change);
-    })
+    let api = Api::<PartialObjectMeta<Namespace>>::all(client);
+    let events = watcher(api, Config::default()).backoff(Patience::default());
+    follow(
+        events,
+        "namespaces",
+        &metrics,
+        |it| trim(&it),
+        |change| {
+            if matches!(change, Change::All(_)) {
+                readiness.set(Condition::Namespaces, Ok(()));
+            }
+            apply(&facts, change);
+        },
+    )
     .await;
 }
 
-fn trim(namespace: PartialObjectMeta<Namespace>) -> (String, NamespaceFacts) {
+fn trim(namespace: &PartialObjectMeta<Namespace>) -> (String, NamespaceFacts) {
     let pair = |(key, value): (&'_ String, &'_ String)| (key.clone(), value.clone());
     let labels: Vec<_> = namespace.labels().iter().map(pair).collect();
     let annotations: Vec<_> = namespace.annotations().iter().map(pair).collect();

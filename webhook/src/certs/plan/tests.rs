@@ -3,8 +3,8 @@ use super::*;
 use Generation::{Absent, Bad, Read};
 
 const TIMES: Times = Times {
-    life: Duration::from_secs(90 * 86_400),
-    overlap: Duration::from_secs(86_400),
+    life: Duration::from_hours(90 * 24),
+    overlap: Duration::from_hours(24),
     settle: Duration::from_secs(10),
     jitter: Duration::ZERO,
 };
@@ -287,7 +287,7 @@ impl World {
 #[test]
 fn two_replicas_that_race_serve_what_is_trusted_at_every_moment() {
     let times = Times {
-        life: Duration::from_secs(120),
+        life: Duration::from_mins(2),
         overlap: Duration::from_secs(20),
         settle: Duration::from_secs(4),
         jitter: Duration::ZERO,

@@ -9,7 +9,7 @@ use kaos_webhook::certs::bundle::{self, Writer};
 use kaos_webhook::certs::files;
 use kaos_webhook::certs::keeper::Keeper;
 use kaos_webhook::certs::plan::Times;
-use kaos_webhook::certs::secret::{Issuer, Store};
+use kaos_webhook::certs::secret::{Renewal, Store};
 use kaos_webhook::manifest;
 use kube::Client;
 use rustls::pki_types::ServerName;
@@ -48,7 +48,7 @@ pub(super) struct Args {
     /// Another name or address by which API servers call; may be given again
     #[arg(long = "dns-name", value_name = "NAME")]
     dns_names: Vec<String>,
-    /// The MutatingWebhookConfiguration whose caBundle must cover the certificate
+    /// The mutating webhook configuration whose caBundle must cover the certificate
     #[arg(long, value_name = "NAME", default_value = manifest::NAME)]
     webhook_configuration: String,
     /// How long a certificate that we issue is valid; it is renewed after two thirds
@@ -156,19 +156,19 @@ pub(super) fn with_cluster(
         metrics(),
         seen,
     ));
-    let issuer = match args.mode {
+    let renewal = match args.mode {
         Mode::Files => {
             tokio::spawn(files::run(args.cert_dir.clone(), keeper, bundle));
             return Ok(());
         }
-        Mode::CertManager => Issuer::CertManager,
-        Mode::SelfManaged => Issuer::Us {
+        Mode::CertManager => None,
+        Mode::SelfManaged => Some(Renewal {
             bundle: Writer::new(client.clone(), &args.webhook_configuration, metrics()),
             names,
             times: args.times()?,
-        },
+        }),
     };
-    let store = Store::new(client.clone(), namespace, &args.secret, keeper, issuer);
+    let store = Store::new(client.clone(), namespace, &args.secret, keeper, renewal);
     tokio::spawn(store.run(bundle));
     Ok(())
 }
