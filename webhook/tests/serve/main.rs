@@ -1,5 +1,6 @@
 //! The program as a whole, without a cluster: it starts, follows its files, and ends.
 
+#[cfg(test)]
 mod program;
 
 use std::fs;
