@@ -15,17 +15,26 @@ use tokio::time::{Sleep, sleep};
 
 /// Whether a request is being served, as the service says.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Busy(Arc<AtomicBool>);
+pub(super) struct Busy(Arc<Flags>);
+
+#[derive(Debug, Default)]
+struct Flags {
+    busy: AtomicBool,
+    /// A head was completed since the stream looked last: an answer may be so quick that the
+    /// stream never sees `busy`.
+    completed: AtomicBool,
+}
 
 impl Busy {
     /// A head is complete.
     pub(super) fn begin(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.busy.store(true, Ordering::Relaxed);
+        self.0.completed.store(true, Ordering::Relaxed);
     }
 
     /// The answer is made.
     pub(super) fn end(&self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.0.busy.store(false, Ordering::Relaxed);
     }
 }
 
@@ -39,13 +48,15 @@ pub(super) struct TimedHead<S> {
 }
 
 impl<S> TimedHead<S> {
-    /// The first head begins now.
+    /// A head begins with its first byte. Before that a connection is idle, the first time too:
+    /// API servers keep connections that they opened and then did not need, and do not try again
+    /// when one of those turns out to be closed.
     pub(super) fn new(stream: S, limit: Duration, busy: Busy) -> Self {
         Self {
             stream,
             limit,
             busy,
-            running: Some(Box::pin(sleep(limit))),
+            running: None,
         }
     }
 }
@@ -57,8 +68,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedHead<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.busy.0.load(Ordering::Relaxed) {
+        let flags = &this.busy.0;
+        if flags.completed.swap(false, Ordering::Relaxed) {
             this.running = None;
+        }
+        if flags.busy.load(Ordering::Relaxed) {
             return Pin::new(&mut this.stream).poll_read(context, buffer);
         }
         if let Poll::Ready(done) = Pin::new(&mut this.stream).poll_read(context, buffer) {
