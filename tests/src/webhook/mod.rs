@@ -89,6 +89,7 @@ impl WebhookArgs {
         ] {
             scenario!(name, outages::run(&world, outage));
         }
+        scenario!("load without webhook", rotation::baseline(&world));
         scenario!("rotation under load", rotation::rotation(&world));
         scenario!("departure under load", rotation::departure(&world));
         Ok(report)

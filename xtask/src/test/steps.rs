@@ -10,7 +10,7 @@ use crate::cmd::{cargo, command, limited, succeeds};
 use crate::setup::Route;
 use crate::{build, paths, setup, tidy};
 
-pub(super) const STEPS: [Step; 11] = [
+pub(super) const STEPS: [Step; 12] = [
     Step {
         name: "setup",
         about: "install what is missing",
@@ -70,6 +70,12 @@ pub(super) const STEPS: [Step; 11] = [
         about: "every call of many clients, once and exactly",
         quick: false,
         run: system::fidelity,
+    },
+    Step {
+        name: "webhook",
+        about: "the webhook against a real API server",
+        quick: false,
+        run: system::webhook,
     },
     Step {
         name: "demo",
