@@ -310,3 +310,82 @@ impl fmt::Display for Kind {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn component(endpoint: &str) -> ComponentFacts {
+        let telemetry = json!({"enabled": true, "endpoint": endpoint});
+        ComponentFacts::from_spec(Kind::ModelApi, &json!({"telemetry": telemetry}))
+    }
+
+    #[test]
+    fn a_snapshot_does_not_change_with_the_next() {
+        let empty = Facts::new(Settings::default());
+        let one = empty.with_component(Kind::Agent, "a", "x", component("http://1"));
+        let two = one.with_component(Kind::Agent, "a", "x", component("http://2"));
+        assert_eq!(empty.component(Kind::Agent, "a", "x"), None);
+        assert_eq!(
+            one.component(Kind::Agent, "a", "x"),
+            Some(&component("http://1"))
+        );
+        assert_eq!(
+            two.component(Kind::Agent, "a", "x"),
+            Some(&component("http://2"))
+        );
+        assert_eq!(two.component(Kind::McpServer, "a", "x"), None);
+        let none = two.without_component(Kind::Agent, "a", "x");
+        assert_eq!(none.component(Kind::Agent, "a", "x"), None);
+        let gone = two
+            .with_namespace("a", NamespaceFacts::default())
+            .without_namespace("a");
+        assert_eq!(gone.component(Kind::Agent, "a", "x"), None);
+        assert_eq!(gone.namespace("a"), None);
+    }
+
+    #[test]
+    fn a_list_replaces_all_of_its_kind_and_nothing_else() {
+        let facts = Facts::new(Settings::default())
+            .with_component(Kind::Agent, "a", "old", component(""))
+            .with_component(Kind::ModelApi, "a", "stays", component(""))
+            .with_all_components(Kind::Agent, [("b", "new", component(""))]);
+        assert_eq!(facts.component(Kind::Agent, "a", "old"), None);
+        assert!(facts.component(Kind::ModelApi, "a", "stays").is_some());
+        assert!(facts.component(Kind::Agent, "b", "new").is_some());
+    }
+
+    #[test]
+    fn blocks_are_read_as_kaos_reads_them() {
+        let of = |kind, spec| ComponentFacts::from_spec(kind, &spec).telemetry;
+        assert_eq!(
+            of(Kind::Agent, json!({"telemetry": {"enabled": true}})),
+            None
+        );
+        let block = json!({"endpoint": "http://c:4317"});
+        let off = of(Kind::Agent, json!({"config": {"telemetry": block}})).unwrap();
+        assert!(!off.enabled, "a block without enabled is off");
+        let on = of(
+            Kind::McpServer,
+            json!({"telemetry": {"enabled": true, "endpoint": ""}}),
+        );
+        let (enabled, endpoint) = (true, None);
+        assert_eq!(on, Some(Telemetry { enabled, endpoint }));
+        assert_eq!(of(Kind::McpServer, json!(null)), None);
+    }
+
+    #[test]
+    fn only_what_matters_of_a_namespace_is_kept() {
+        let annotations = [
+            ("telemetry.kaos.tools/endpoint", "http://c"),
+            ("telemetry.kaos.tools/containers", "of pods only"),
+            ("secret", "x"),
+        ];
+        let facts = NamespaceFacts::new([(names::INJECT, "enabled")], annotations);
+        assert!(facts.opted_in());
+        assert_eq!(facts.annotations.len(), 1);
+        assert!(!NamespaceFacts::new([(names::INJECT, "disabled")], []).opted_in());
+    }
+}

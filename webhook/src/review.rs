@@ -4,7 +4,6 @@ pub(crate) mod pod;
 mod text;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 pub(crate) use text::{Map, Present, Text};
 
@@ -38,19 +37,25 @@ pub enum BadReview {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Review<'a> {
+#[serde(bound(deserialize = "O: Deserialize<'de>"))]
+struct Review<'a, O> {
     #[serde(borrow, default)]
     api_version: Option<Text<'a>>,
     #[serde(borrow, default)]
     kind: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    request: Option<Request<'a>>,
+    #[serde(borrow, default = "none")]
+    request: Option<Request<'a, O>>,
 }
 
-/// What the API server asks. Unknown fields are passed over.
+fn none<T>() -> Option<T> {
+    None
+}
+
+/// What the API server asks, with an object read as `O`. Unknown fields are passed over.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Request<'a> {
+#[serde(bound(deserialize = "O: Deserialize<'de>"))]
+pub(crate) struct Request<'a, O> {
     #[serde(borrow, default)]
     pub(crate) uid: Text<'a>,
     #[serde(borrow, default)]
@@ -62,9 +67,9 @@ pub(crate) struct Request<'a> {
     /// The truth; the pod's own may be empty.
     #[serde(borrow, default)]
     pub(crate) namespace: Option<Text<'a>>,
-    /// The pod, unread. None if absent or null.
-    #[serde(borrow, default)]
-    pub(crate) object: Option<&'a RawValue>,
+    /// None if absent or null.
+    #[serde(default = "none")]
+    pub(crate) object: Option<O>,
 }
 
 #[derive(Deserialize, Default)]
@@ -77,9 +82,9 @@ pub(crate) struct GroupVersionKind<'a> {
     pub(crate) kind: Text<'a>,
 }
 
-/// The request of a review. Its uid is not empty.
-pub(crate) fn request(body: &[u8]) -> Result<Request<'_>, BadReview> {
-    let review: Review<'_> = serde_json::from_slice(body).map_err(|error| BadReview::Shape {
+/// The request of a review, in one pass over the body. Its uid is not empty.
+pub(crate) fn request<'a, O: Deserialize<'a>>(body: &'a [u8]) -> Result<Request<'a, O>, BadReview> {
+    let review: Review<'a, O> = serde_json::from_slice(body).map_err(|error| BadReview::Shape {
         line: error.line(),
         column: error.column(),
     })?;
@@ -95,7 +100,7 @@ pub(crate) fn request(body: &[u8]) -> Result<Request<'_>, BadReview> {
     Ok(request)
 }
 
-impl Request<'_> {
+impl<O> Request<'_, O> {
     /// True if a pod itself is created, not changed, bound or executed in.
     pub(crate) fn creates_pod(&self) -> bool {
         let GroupVersionKind {

@@ -189,3 +189,54 @@ impl fmt::Display for Protocol {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_is_read_again() {
+        let defaults = Settings::default();
+        assert_eq!(
+            Settings::from_yaml(&defaults.to_yaml()),
+            Ok(defaults.clone())
+        );
+        assert_eq!(Settings::from_yaml(""), Ok(defaults.clone()));
+        assert_eq!(Settings::from_yaml("# nothing\n"), Ok(defaults));
+    }
+
+    #[test]
+    fn an_error_says_the_line_and_the_reason() {
+        let said = |text: &str| Settings::from_yaml(text).unwrap_err().to_string();
+        let unknown = said("enabled: true\nendpiont: http://c:4317\n");
+        assert!(
+            unknown.contains("endpiont") && unknown.contains("line 2"),
+            "{unknown}"
+        );
+        let kind = said("protocol: http\n");
+        assert!(
+            kind.contains("http/protobuf") && kind.contains("line 1"),
+            "{kind}"
+        );
+        assert_eq!(
+            said("endpoint: collector:4317"),
+            "endpoint: has no http:// or https://"
+        );
+        assert_eq!(
+            said("endpoint: http://c:4317\nprotocol: http/protobuf"),
+            "endpoint: is a gRPC port, but the protocol is http/protobuf"
+        );
+        assert!(said("sampler: sometimes").starts_with("sampler: "));
+        assert!(said("logLevel: loud").starts_with("logLevel: "));
+        assert!(said("contentStripped: [c]").starts_with("contentStripped: "));
+        assert!(said("resourceAttributes: {'': a}").starts_with("resourceAttributes: "));
+    }
+
+    #[test]
+    fn the_hash_changes_with_the_settings() {
+        let hash = |text| Settings::from_yaml(text).unwrap().hash();
+        assert_eq!(hash("sampler: always_on"), hash("{sampler: always_on}"));
+        assert_ne!(hash("sampler: always_on"), hash("sampler: always_off"));
+        assert_eq!(hash("").len(), 16);
+    }
+}

@@ -125,3 +125,85 @@ fn index(text: &str) -> Option<usize> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     (digits && (text == "0" || !text.starts_with('0'))).then(|| text.parse().ok())?
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// What the check says of operations, each `[path, value]`; a full implementation never
+    /// refuses what the check lets pass.
+    fn check(pod: &Value, operations: &[(&str, Value)]) -> bool {
+        let patch: Vec<_> = operations
+            .iter()
+            .map(|(path, value)| json!({"op": "add", "path": path, "value": value}))
+            .collect();
+        let patch = Value::from(patch);
+        let text = pod.to_string();
+        let said = applies(
+            patch.to_string().as_bytes(),
+            &serde_json::from_str(&text).unwrap(),
+        );
+        let patch: json_patch::Patch = serde_json::from_value(patch).unwrap();
+        let applied = json_patch::patch(&mut pod.clone(), &patch).is_ok();
+        assert!(applied || !said, "{operations:?}");
+        said
+    }
+
+    #[test]
+    fn what_would_not_apply_is_seen() {
+        let pod = json!({"metadata": {}, "spec": {"containers": [
+            {"env": [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {}}]},
+            {"env": null},
+        ]}});
+        let env = |rest: &str| format!("/spec/containers/{rest}");
+        let entry = || json!({"name": "X"});
+        assert!(check(
+            &pod,
+            &[(&env("0/env/-"), entry()), (&env("0/env/0"), entry())]
+        ));
+        assert!(check(&pod, &[(&env("0/env/0/value"), json!("2"))]));
+        assert!(check(&pod, &[(&env("1/env"), json!([]))]));
+        assert!(check(
+            &pod,
+            &[
+                ("/metadata/annotations", json!({})),
+                ("/metadata/annotations/a", json!(""))
+            ]
+        ));
+        for path in [
+            "1/env/-",
+            "2/env",
+            "00/env/-",
+            "0/env/2/value",
+            "0/env/1/value",
+            "0/name",
+        ] {
+            assert!(!check(&pod, &[(&env(path), json!("2"))]), "{path}");
+        }
+        assert!(!check(&pod, &[("/metadata/annotations/a", json!(""))]));
+        assert!(!check(&pod, &[("/spec/initContainers/0/env", json!([]))]));
+        assert!(!check(&pod, &[("/metadata", json!({}))]));
+        assert!(
+            !check(&pod, &[(&env("0/env"), json!([]))]),
+            "a list that is there stays"
+        );
+        let moved = [
+            (&*env("0/env/0"), entry()),
+            (&*env("0/env/0/value"), json!("2")),
+        ];
+        assert!(!check(&pod, &moved), "indexes are those as received");
+    }
+
+    #[test]
+    fn only_additions_pass() {
+        let pod: Pod<'_> =
+            serde_json::from_str(r#"{"metadata":{"annotations":{}},"spec":{}}"#).unwrap();
+        let of =
+            |op: &str| format!(r#"[{{"op":"{op}","path":"/metadata/annotations/a","value":"1"}}]"#);
+        assert!(applies(of("add").as_bytes(), &pod));
+        assert!(!applies(of("replace").as_bytes(), &pod));
+        assert!(!applies(b"[{", &pod));
+    }
+}

@@ -123,3 +123,73 @@ fn split_port(host_port: &str) -> (&str, Option<&str>) {
         None => (host_port, None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_right_is_refused() {
+        let fault = |text| Endpoint::parse(text).unwrap_err();
+        assert_eq!(fault(""), Fault::Empty);
+        assert_eq!(fault("collector:4317"), Fault::Scheme);
+        assert_eq!(fault("grpc://collector:4317"), Fault::Scheme);
+        assert_eq!(fault("http://"), Fault::Host);
+        assert_eq!(fault("http://:4317"), Fault::Host);
+        assert_eq!(fault("http://c:0"), Fault::Port);
+        assert_eq!(fault("http://c:65536"), Fault::Port);
+        assert_eq!(fault("http://c:"), Fault::Port);
+        assert_eq!(fault("http://a b"), Fault::Characters);
+        assert_eq!(fault("http://$(HOST_IP):4317"), Fault::Reference);
+        assert_eq!(fault("http://$c"), Fault::Reference);
+        for text in [
+            "http://c:4317",
+            "HTTPS://c/v1?x=y",
+            "http://[::1]:4317",
+            "http://[fe80::1]",
+            "http://$(KAOS_TELEMETRY_NODE_IP):4317",
+        ] {
+            assert!(Endpoint::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_belongs_to_the_other_protocol_is_refused() {
+        let speaks = |text, protocol| Endpoint::parse(text).unwrap().speaks(protocol).err();
+        assert_eq!(
+            speaks("http://c:4317", Protocol::HttpProtobuf),
+            Some(Fault::GrpcPort)
+        );
+        assert_eq!(
+            speaks("http://[::1]:4318", Protocol::Grpc),
+            Some(Fault::HttpPort)
+        );
+        assert_eq!(speaks("http://c:4317", Protocol::Grpc), None);
+        assert_eq!(speaks("https://c", Protocol::HttpProtobuf), None);
+    }
+
+    #[test]
+    fn the_same_place_is_known_however_it_is_written() {
+        assert!(same(
+            "http://Collector.ns:4317",
+            "HTTP://collector.ns:4317/"
+        ));
+        assert!(same(
+            "http://$(KAOS_TELEMETRY_NODE_IP):1",
+            "http://$(KAOS_TELEMETRY_NODE_IP):1"
+        ));
+        for other in [
+            "https://c:4317",
+            "http://c:4318",
+            "http://c:4317.evil",
+            "http://c:4317@evil",
+            "http://c:4317/other",
+            "http://c:4317?x",
+            "c:4317",
+            "",
+        ] {
+            assert!(!same("http://c:4317", other), "{other}");
+        }
+        assert!(!same("", ""), "what is no endpoint is like no other");
+    }
+}
