@@ -13,6 +13,7 @@ pub mod rotation;
 pub mod setup;
 pub mod shapes;
 pub mod sink;
+pub mod start;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -83,6 +84,7 @@ impl WebhookArgs {
         }
         scenario!("environment, by URL", environment::by_url(&world));
         scenario!("environment, by Service", environment::by_service(&world));
+        scenario!("size and start", start::start(&world));
         for (name, outage) in [
             ("outage: killed", Outage::Killed),
             ("outage: certificate expired", Outage::Expired),
