@@ -38,7 +38,7 @@ impl Cluster {
         let address = std::env::var("KAOS_CLUSTER_ADDRESS")
             .context("run this by `cargo xtask cluster run -- e2e webhook`")?;
         let mut config = kube::Config::infer().await.context("read KUBECONFIG")?;
-        config.read_timeout = Some(Duration::from_secs(60));
+        config.read_timeout = Some(Duration::from_mins(1));
         Ok(Self {
             client: Client::try_from(config)?,
             address,

@@ -33,7 +33,7 @@ const PODS: usize = 5;
 /// What a create may take beside the webhook's timeout; two cores are shared with a lot.
 const SLACK: Duration = Duration::from_secs(2);
 /// Within this, a missed pod must be counted.
-const COUNTED_WITHIN: Duration = Duration::from_secs(60);
+const COUNTED_WITHIN: Duration = Duration::from_mins(1);
 const GAUGE: &str = "kaos_webhook_uninjected_pods";
 
 /// Runs one outage from a working webhook to a working webhook.

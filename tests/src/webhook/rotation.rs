@@ -92,7 +92,10 @@ pub async fn departure(world: &World) -> Result<String> {
 /// The same load without the webhook: what this machine can do.
 pub async fn baseline(world: &World) -> Result<String> {
     let namespace = "baseline";
-    world.cluster.namespace(namespace, &serde_json::json!({})).await?;
+    world
+        .cluster
+        .namespace(namespace, &serde_json::json!({}))
+        .await?;
     let submitted = env(&Shape::Agent.pod("x", "x"), Shape::Agent.container()).len();
     let load = Running::of(world, namespace, submitted);
     tokio::time::sleep(Duration::from_secs(8)).await;
