@@ -34,7 +34,7 @@ pub struct Limits {
     pub bodies: usize,
     /// Bytes of one body: 413 beyond it.
     pub body: usize,
-    /// Time for a TLS handshake.
+    /// Time for a TLS handshake. API servers give up earlier; this is for those who never do.
     pub handshake: Duration,
     /// Time from the first byte of a request to the end of its head.
     pub head: Duration,
@@ -55,7 +55,7 @@ impl Default for Limits {
             bodies: 32 << 20,
             // An object of 1.5 MiB in etcd is up to 3 MiB of JSON, twice on an update.
             body: 7 << 20,
-            handshake: Duration::from_secs(2),
+            handshake: Duration::from_secs(10),
             head: Duration::from_secs(2),
             idle: Duration::from_secs(150),
             linger: Duration::from_secs(1),

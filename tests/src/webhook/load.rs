@@ -12,8 +12,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::cluster::Cluster;
 use super::shapes::{Shape, env};
 
-/// Creates that may be under way at once; more than that, and the pace is not kept.
-const AT_ONCE: usize = 128;
+/// Creates that may be under way at once. Where that does not give the pace, the machine is too slow
+/// for it, and more at once would only wait for each other until the API server gives the webhook up.
+const AT_ONCE: usize = 32;
 
 /// What came of a load.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,7 @@
 //! The webhook against a real API server: `cargo xtask cluster run -- e2e webhook`.
 
 pub mod blackhole;
+pub mod canary;
 pub mod certificates;
 pub mod cluster;
 pub mod environment;
@@ -11,6 +12,8 @@ pub mod report;
 pub mod rotation;
 pub mod setup;
 pub mod shapes;
+pub mod sink;
+pub mod start;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -81,6 +84,7 @@ impl WebhookArgs {
         }
         scenario!("environment, by URL", environment::by_url(&world));
         scenario!("environment, by Service", environment::by_service(&world));
+        scenario!("size and start", start::start(&world));
         for (name, outage) in [
             ("outage: killed", Outage::Killed),
             ("outage: certificate expired", Outage::Expired),
@@ -89,6 +93,8 @@ impl WebhookArgs {
         ] {
             scenario!(name, outages::run(&world, outage));
         }
+        scenario!("prompts stay home", canary::stays_home(&world));
+        scenario!("load without webhook", rotation::baseline(&world));
         scenario!("rotation under load", rotation::rotation(&world));
         scenario!("departure under load", rotation::departure(&world));
         Ok(report)

@@ -89,6 +89,22 @@ pub async fn departure(world: &World) -> Result<String> {
     Ok(said(&load, &what))
 }
 
+/// The same load without the webhook: what this machine can do.
+pub async fn baseline(world: &World) -> Result<String> {
+    let namespace = "baseline";
+    world
+        .cluster
+        .namespace(namespace, &serde_json::json!({}))
+        .await?;
+    let submitted = env(&Shape::Agent.pod("x", "x"), Shape::Agent.container()).len();
+    let load = Running::of(world, namespace, submitted);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let load = load.end().await?;
+    load.check()?;
+    world.remove(namespace).await?;
+    Ok(said(&load, "no webhook"))
+}
+
 /// Two replicas behind the Service, with their own authority.
 async fn two(world: &World, namespace: &str, more: &[String]) -> Result<Vec<Replica>> {
     world.opted_in(namespace).await?;
@@ -131,6 +147,11 @@ impl Running {
             wanted > env(&pod, "agent").len(),
             "the first pod is not injected into"
         );
+        Ok(Self::of(world, namespace, wanted))
+    }
+
+    /// Pods with so many variables are complete.
+    fn of(world: &World, namespace: &str, wanted: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let load = creates(
             world.cluster.clone(),
@@ -139,10 +160,10 @@ impl Running {
             wanted,
             Arc::clone(&stop),
         );
-        Ok(Self {
+        Self {
             task: tokio::spawn(load),
             stop,
-        })
+        }
     }
 
     async fn end(self) -> Result<Load> {

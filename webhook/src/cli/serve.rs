@@ -84,6 +84,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place = place.as_deref(), "Panicked. Please report this.");
     }));
+    if cfg!(panic = "abort") {
+        tracing::warn!(
+            "Built with panic=abort, so a panic ends the process: use --profile webhook."
+        );
+    }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.map_or(processors.min(4), usize::from);
     tokio::runtime::Builder::new_multi_thread()
@@ -155,6 +160,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         registry,
         readiness: parts.readiness.clone(),
     };
+    let admin_listen = admin.address()?;
     tokio::spawn(admin.serve(Arc::new(pages)));
 
     let tls = serve::config(Arc::clone(&parts.served), Arc::clone(&parts.provider))?;
@@ -162,6 +168,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let (phase, phases) = watch::channel(Phase::Serving);
     tracing::info!(
         listen = %server.address()?,
+        admin = %admin_listen,
         version = env!("CARGO_PKG_VERSION"),
         "Serving."
     );

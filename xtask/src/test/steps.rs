@@ -10,7 +10,7 @@ use crate::cmd::{cargo, command, limited, succeeds};
 use crate::setup::Route;
 use crate::{build, paths, setup, tidy};
 
-pub(super) const STEPS: [Step; 13] = [
+pub(super) const STEPS: [Step; 14] = [
     Step {
         name: "setup",
         about: "install what is missing",
@@ -82,6 +82,12 @@ pub(super) const STEPS: [Step; 13] = [
         about: "what doctor says of real programs",
         quick: false,
         run: system::doctor,
+    },
+    Step {
+        name: "webhook",
+        about: "the webhook against a real API server",
+        quick: false,
+        run: system::webhook,
     },
     Step {
         name: "demo",

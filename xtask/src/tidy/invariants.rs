@@ -59,6 +59,8 @@ const WALLS: [Wall; 5] = [
     },
     Wall {
         inside: &[
+            "webhook/src/certs/pair",
+            "webhook/src/certs/plan",
             "webhook/src/decision",
             "webhook/src/explain",
             "webhook/src/facts",
@@ -69,7 +71,7 @@ const WALLS: [Wall; 5] = [
         doors: &[],
         words: &WORLD,
         but: &[],
-        why: "the decision is made of bytes and facts: nothing on the admission path waits",
+        why: "what is decided is made of values alone: nothing on the admission path waits",
     },
     Wall {
         inside: &["probe-common/src/"],
