@@ -1,25 +1,5 @@
 //! Names, units and buckets (OpenTelemetry GenAI semantic conventions, metrics and MCP pages).
 
-/// Which names are used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum Profile {
-    /// Semantic conventions v1.41: what backends read today.
-    #[default]
-    V1_41,
-    /// The main branch of the GenAI conventions.
-    GenAiDev,
-}
-
-impl Profile {
-    /// The schema URL of scope and resource; empty where none is published.
-    pub(crate) const fn schema_url(self) -> &'static str {
-        match self {
-            Self::V1_41 => "https://opentelemetry.io/schemas/1.41.0",
-            Self::GenAiDev => "",
-        }
-    }
-}
-
 /// A metric.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Definition {

@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use probe_core::conventions::Profile;
 use probe_core::ids::ProcessId;
 use probe_core::span::{Span, SpanKind, Value};
 
-use super::definitions::{self as def, Definition, Profile};
+use super::definitions::{self as def, Definition};
 use super::series::{Instrument, Key, Label, Labels};
 use crate::export::clock::Clock;
 use crate::export::resource::Resource;
