@@ -79,6 +79,16 @@ pub(super) const CLIENT_FIRST_CHUNK: Definition = seconds(
     "Time from the request to the first chunk of a streamed answer",
     DURATION,
 );
+pub(super) const CLIENT_PER_CHUNK: Definition = seconds(
+    "gen_ai.client.operation.time_per_output_chunk",
+    "Time between two chunks of a streamed answer",
+    DURATION,
+);
+pub(super) const INFERENCE_PER_CHUNK: Definition = seconds(
+    "gen_ai.client.inference.time_per_output_chunk",
+    "Time between two chunks of a streamed answer",
+    DURATION,
+);
 pub(super) const TOKEN_USAGE: Definition = tokens(
     "gen_ai.client.token.usage",
     "Number of input and output tokens used",
@@ -167,7 +177,18 @@ pub(super) const MCP_SERVER: Definition = seconds(
 
 #[cfg(test)]
 mod tests {
+    use probe_core::gaps;
+
     use super::*;
+
+    #[test]
+    fn durations_have_the_buckets_of_gaps() {
+        assert_eq!(DURATION.len() + 1, gaps::BUCKETS);
+        for (place, bound) in DURATION.iter().enumerate() {
+            let gap = (gaps::FIRST_BOUND << place) as f64 / 1e9;
+            assert!((gap - bound).abs() < 1e-9, "{gap} against {bound}");
+        }
+    }
 
     #[test]
     fn bounds_grow() {

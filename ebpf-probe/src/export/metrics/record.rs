@@ -94,6 +94,28 @@ impl Metrics {
                 self.overflows.add(1);
             }
         }
+        self.record_chunks(span, &mut state, now);
+    }
+
+    /// Measures every chunk of a client's stream after the first.
+    fn record_chunks(&self, span: &Span, state: &mut State, now: u64) {
+        let Some(gaps) = span.summary.chunk_gaps else {
+            return;
+        };
+        if span.kind == SpanKind::Server || !is_inference(span) {
+            return;
+        }
+        let definition = match self.profile {
+            Profile::V1_41 => &def::CLIENT_PER_CHUNK,
+            Profile::GenAiDev => &def::INFERENCE_PER_CHUNK,
+        };
+        let key = Key {
+            process: Some(span.process),
+            labels: labels(span, GEN_AI, false),
+        };
+        if !state.instrument(definition).add_gaps(key, &gaps, now) {
+            self.overflows.add(1);
+        }
     }
 
     /// Notes that a process is forgotten. Its series stay until [`Metrics::drop_gone`], so that
