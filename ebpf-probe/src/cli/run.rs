@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     if args.otlp
         && let Ok(mut slot) = exporter.lock()
     {
-        *slot = Some(sinks.export(args.output.metric_names())?);
+        *slot = Some(sinks.export(args.output.profile())?);
     }
     let mut file = args.json.as_ref().map(|path| json_file(path)).transpose()?;
     let totals = Arc::new(Mutex::new(Totals::default()));

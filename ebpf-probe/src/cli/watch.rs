@@ -50,7 +50,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
     if args.otlp
         && let Ok(mut slot) = exporter.lock()
     {
-        *slot = Some(sinks.export(args.output.metric_names())?);
+        *slot = Some(sinks.export(args.output.profile())?);
     }
     let (sender, spans) = sync_channel::<Arc<Span>>(WAITING);
     let sink = Arc::clone(&exporter);
