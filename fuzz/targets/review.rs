@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use kaos_webhook::{AgentContent, Doubt, Facts, NamespaceFacts, Outcome, Settings, decide};
+use webhook_core::{AgentContent, Doubt, Facts, NamespaceFacts, Outcome, Settings, decide};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use clap::Parser as _;
-use kaos_webhook::Settings;
+use webhook_core::Settings;
 
 /// Gives the pods of KAOS components their telemetry environment.
 #[derive(clap::Parser)]

@@ -1,26 +1,11 @@
-//! What the webhook decides, and why: review bytes and facts in, an answer out.
-//!
-//! [`decide`] and [`explain`] are pure: no clock, no network, no lock. The rim (HTTP, TLS, the
-//! API server) keeps a snapshot of [`Facts`] and gives it with each review.
+//! The webhook's rim: HTTP, TLS and certificates, the API server, metrics. What it answers is
+//! decided in [`webhook_core`].
 
 pub mod admin;
 pub mod certs;
-mod decision;
-mod explain;
-mod facts;
 pub mod manifest;
 pub mod metrics;
-mod names;
 pub mod readiness;
 pub mod reconcile;
-mod review;
 pub mod serve;
-mod settings;
 pub mod watch;
-
-pub use decision::{Decision, Doubt, Outcome, Reason, decide, unchanged};
-pub use explain::{ExplainError, component_from_text, explain, namespace_from_text};
-pub use facts::{ComponentFacts, Facts, Kind, NamespaceFacts, Telemetry};
-pub use names::{ANNOTATIONS, Annotation, INJECT, PREFIX};
-pub use review::BadReview;
-pub use settings::{AgentContent, Protocol, Settings, SettingsError};

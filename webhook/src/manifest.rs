@@ -4,9 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
-use crate::names;
 use crate::reconcile::TICKET;
 use crate::serve::PATH;
+use webhook_core::names;
 
 /// The name of all objects.
 pub const NAME: &str = "kaos-webhook";

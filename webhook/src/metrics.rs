@@ -14,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use buckets::Buckets;
 
-use crate::{Doubt, Outcome, Reason};
+use webhook_core::{Doubt, Outcome, Reason};
 
 /// Why a request was no review, or not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

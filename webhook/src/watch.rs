@@ -15,8 +15,8 @@ use futures_util::{Stream, StreamExt as _};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher;
 
-use crate::Facts;
 use crate::metrics::Metrics;
+use webhook_core::Facts;
 
 /// The snapshot of the moment; reviews take it without waiting.
 pub type Shared = Arc<ArcSwap<Facts>>;

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use kaos_webhook::{Facts, Settings, component_from_text, explain, namespace_from_text};
+use webhook_core::{Facts, Settings, component_from_text, explain, namespace_from_text};
 
 /// Options of `explain`.
 #[derive(clap::Args)]

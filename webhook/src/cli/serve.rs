@@ -16,7 +16,7 @@ use kaos_webhook::metrics::{self, Metrics};
 use kaos_webhook::readiness::{Condition, Readiness};
 use kaos_webhook::serve::{self, Limits, Phase, Reviewer, Served};
 use kaos_webhook::watch::{Shared, components, namespaces, settings};
-use kaos_webhook::{Facts, Settings, admin, reconcile};
+use kaos_webhook::{admin, reconcile};
 use kube::Client;
 use prometheus_client::registry::Registry;
 use rustls::crypto::CryptoProvider;
@@ -25,6 +25,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use webhook_core::{Facts, Settings};
 
 use super::duration;
 
@@ -84,11 +85,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place = place.as_deref(), "Panicked. Please report this.");
     }));
-    if cfg!(panic = "abort") {
-        tracing::warn!(
-            "Built with panic=abort, so a panic ends the process: use --profile webhook."
-        );
-    }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.map_or(processors.min(4), usize::from);
     tokio::runtime::Builder::new_multi_thread()

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::{Facts, Outcome, decide};
+use webhook_core::{Facts, Outcome, decide};
 
 /// Asks the decision itself, as if the pod were created now; so nothing is called missed that
 /// would be left alone.

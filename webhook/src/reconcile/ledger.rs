@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Owner;
-use crate::NamespaceFacts;
-use crate::names::{MIRROR, STATUS};
+use webhook_core::NamespaceFacts;
+use webhook_core::names::{MIRROR, STATUS};
 
 /// Pods beyond this many are not followed; a counter says so.
 const MAX_PODS: usize = 50_000;

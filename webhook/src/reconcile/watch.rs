@@ -20,7 +20,7 @@ use super::judge::is_missed;
 use super::ledger::{Candidate, Grounds, Ledger, Source};
 use super::rollout::{Workload, restart};
 use super::{Metrics, Owner, Pace, notice};
-use crate::Facts;
+use webhook_core::Facts;
 
 /// The labels that the webhook's own selector knows, one watch for each: selectors have no "or".
 const SELECTORS: [&str; 2] = [

@@ -16,7 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use super::Limits;
 use super::shed;
 use crate::metrics::{Metrics, Refusal};
-use crate::{BadReview, Decision, Doubt, Facts, decide, unchanged};
+use webhook_core::{BadReview, Decision, Doubt, Facts, decide, unchanged};
 
 /// Where reviews go.
 pub const PATH: &str = "/mutate";

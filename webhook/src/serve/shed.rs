@@ -8,7 +8,7 @@ use std::fmt;
 use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 
-use crate::{BadReview, Decision, Doubt, unchanged};
+use webhook_core::{BadReview, Decision, Doubt, unchanged};
 
 /// How many of a body's first bytes are kept.
 pub(super) const PREFIX: usize = 4096;
@@ -91,7 +91,7 @@ impl<'de> Visitor<'de> for Request<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Outcome;
+    use webhook_core::Outcome;
 
     const REVIEW: &str = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1",
         "request":{"uid":"705ab4f5","kind":{"kind":"Pod"},"object":{"spec":"#;

@@ -24,7 +24,7 @@ use super::{Limits, Phase, Reviewer, Served, Server, config};
 use crate::certs::pair::Texts;
 use crate::certs::testing::{NAME, days, names, read, texts};
 use crate::metrics::Metrics;
-use crate::{BadReview, Decision, Facts, Settings, decide};
+use webhook_core::{BadReview, Decision, Facts, Settings, decide};
 
 pub(super) const REVIEW: &str = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1",
     "request":{"uid":"705ab4f5","kind":{"group":"","version":"v1","kind":"Pod"},

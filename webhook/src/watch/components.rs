@@ -9,7 +9,7 @@ use kube::{Client, ResourceExt as _};
 
 use super::{Change, Patience, Shared, follow};
 use crate::metrics::Metrics;
-use crate::{ComponentFacts, Kind};
+use webhook_core::{ComponentFacts, Kind};
 
 /// A kind of KAOS component, as its CRD calls it.
 #[derive(Clone, Copy, Debug)]

@@ -9,9 +9,9 @@ use kube::runtime::watcher::{Config, watcher};
 use kube::{Client, ResourceExt as _};
 
 use super::{Change, Patience, Shared, follow};
-use crate::NamespaceFacts;
 use crate::metrics::Metrics;
 use crate::readiness::{Condition, Readiness};
+use webhook_core::NamespaceFacts;
 
 /// Follows all namespaces, by their metadata alone, forever.
 pub async fn run(client: Client, facts: Shared, metrics: Arc<Metrics>, readiness: Readiness) {

@@ -11,9 +11,9 @@ use kube::api::Api;
 use kube::runtime::{WatchStreamExt as _, watcher};
 
 use super::{Patience, Shared, failed};
-use crate::Settings;
 use crate::metrics::{Attempt, Metrics};
 use crate::readiness::{Condition, Readiness};
+use webhook_core::Settings;
 
 /// The key in the `ConfigMap`.
 pub const KEY: &str = "config.yaml";

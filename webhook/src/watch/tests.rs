@@ -10,7 +10,7 @@ use serde_json::json;
 use super::settings::Keeper;
 use super::*;
 use crate::readiness::{Condition, Readiness};
-use crate::{ComponentFacts, Kind, NamespaceFacts, Settings};
+use webhook_core::{ComponentFacts, Kind, NamespaceFacts, Settings};
 
 fn shared() -> Shared {
     Arc::new(ArcSwap::from_pointee(Facts::new(Settings::default())))
@@ -106,7 +106,7 @@ async fn an_api_server_that_is_away_is_not_a_crd_that_is_gone() {
 #[test]
 fn namespaces_come_change_and_go() {
     let facts = shared();
-    let labelled = |value| NamespaceFacts::new([(crate::INJECT, value)], []);
+    let labelled = |value| NamespaceFacts::new([(webhook_core::names::INJECT, value)], []);
     let named = |value| ("agents".to_owned(), labelled(value));
     let opted_in = || {
         facts

@@ -20,7 +20,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(Args { runs }: &Args) -> anyhow::Result<()> {
-    let binary = program::build("kaos-webhook", "review")?;
+    let binary = program::build("webhook-core", "review")?;
     println!(
         "| containers | env | unknown | body | time | reviews/s | instructions | allocations | allocated | patch |"
     );

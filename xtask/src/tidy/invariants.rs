@@ -61,12 +61,7 @@ const WALLS: [Wall; 5] = [
         inside: &[
             "webhook/src/certs/pair",
             "webhook/src/certs/plan",
-            "webhook/src/decision",
-            "webhook/src/explain",
-            "webhook/src/facts",
-            "webhook/src/names",
-            "webhook/src/review",
-            "webhook/src/settings",
+            "webhook-core/src/",
         ],
         doors: &[],
         words: &WORLD,

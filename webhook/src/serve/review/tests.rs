@@ -44,7 +44,7 @@ async fn when_the_time_is_over_the_pod_stays_as_it_is() {
     let late = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
     let decision = reviewer.review(post("?timeout=2s", REVIEW), late).await;
     let outcome = decision.unwrap().outcome();
-    assert_eq!(outcome, crate::Outcome::FailOpen(Doubt::Deadline));
+    assert_eq!(outcome, webhook_core::Outcome::FailOpen(Doubt::Deadline));
     let decision = reviewer.review(post("?timeout=5s", REVIEW), late).await;
     assert_ne!(
         decision.unwrap().outcome(),
@@ -74,7 +74,7 @@ async fn what_there_is_no_room_for_is_answered_by_its_first_bytes() {
             .unwrap();
         assert_eq!(
             decision.outcome(),
-            crate::Outcome::FailOpen(Doubt::Overload)
+            webhook_core::Outcome::FailOpen(Doubt::Overload)
         );
         let answer = String::from_utf8(decision.response()).unwrap();
         assert!(answer.contains("705ab4f5"), "{answer}");
@@ -91,7 +91,10 @@ async fn a_panic_is_answered_and_counted() {
         .review(post("", REVIEW), Instant::now())
         .await
         .unwrap();
-    assert_eq!(decision.outcome(), crate::Outcome::FailOpen(Doubt::Panic));
+    assert_eq!(
+        decision.outcome(),
+        webhook_core::Outcome::FailOpen(Doubt::Panic)
+    );
     assert!(text(&registry).contains("panics_total 1\n"));
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use kaos_webhook::{ComponentFacts, Decision, Facts, Kind, NamespaceFacts, Outcome, Settings};
 use serde_json::{Value, json};
+use webhook_core::{ComponentFacts, Decision, Facts, Kind, NamespaceFacts, Outcome, Settings};
 
 /// The endpoint that is known to drop prompts.
 pub(crate) const KNOWN: &str = "http://collector.telemetry:4317";
@@ -61,7 +61,7 @@ pub(crate) fn applied(review: &Value, decision: &Decision) -> Value {
 /// they are used, the answer is well-formed, and a second call finds nothing to do.
 pub(crate) fn check_laws(review: &Value, facts: &Facts) -> (Decision, Value) {
     let body = serde_json::to_vec(review).unwrap();
-    let decision = kaos_webhook::decide(&body, facts).unwrap();
+    let decision = webhook_core::decide(&body, facts).unwrap();
     let before = &review["request"]["object"];
     let after = applied(review, &decision);
     check_answer(review, &decision);
@@ -77,7 +77,7 @@ pub(crate) fn check_laws(review: &Value, facts: &Facts) -> (Decision, Value) {
     }
     let mut again = review.clone();
     again["request"]["object"] = after.clone();
-    let second = kaos_webhook::decide(&serde_json::to_vec(&again).unwrap(), facts).unwrap();
+    let second = webhook_core::decide(&serde_json::to_vec(&again).unwrap(), facts).unwrap();
     let said = String::from_utf8_lossy(second.patch()).into_owned();
     assert!(second.patch().is_empty(), "a second call adds {said}");
     assert!(matches!(second.outcome(), Outcome::Unchanged(_)));

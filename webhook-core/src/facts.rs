@@ -247,7 +247,7 @@ impl NamespaceFacts {
         self.opted_in
     }
 
-    /// The value of one of [`crate::ANNOTATIONS`].
+    /// The value of one of [`crate::names::ANNOTATIONS`].
     pub(crate) fn annotation(&self, name: &str) -> Option<&str> {
         self.annotations.get(name).map(String::as_str)
     }

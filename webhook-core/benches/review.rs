@@ -8,8 +8,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kaos_webhook::{Facts, NamespaceFacts, Outcome, Settings, decide};
 use serde_json::{Value, json};
+use webhook_core::{Facts, NamespaceFacts, Outcome, Settings, decide};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);

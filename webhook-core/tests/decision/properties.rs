@@ -1,9 +1,9 @@
 //! Whatever a pod looks like, every decision keeps the laws of [`support::check_laws`].
 
-use kaos_webhook::{AgentContent, Doubt, Facts, Outcome, Settings};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
+use webhook_core::{AgentContent, Doubt, Facts, Outcome, Settings};
 
 use crate::support::{KNOWN, check_laws, facts};
 

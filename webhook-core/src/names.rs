@@ -8,11 +8,11 @@ pub const PREFIX: &str = "telemetry.kaos.tools/";
 pub const INJECT: &str = "telemetry.kaos.tools/inject";
 
 /// Label of a pod of another product: which kind of component it is.
-pub(crate) const COMPONENT: &str = "telemetry.kaos.tools/component";
+pub const COMPONENT: &str = "telemetry.kaos.tools/component";
 /// Written by the KAOS operator into each pod template of its own.
 pub(crate) const KAOS_POD: &str = "kaos.tools/pod-spec-hash";
 /// On the API server's image of a pod that a kubelet runs from a file.
-pub(crate) const MIRROR: &str = "kubernetes.io/config.mirror";
+pub const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// Where an OTLP exporter sends to.
 pub(crate) const ENDPOINT: &str = "telemetry.kaos.tools/endpoint";
@@ -30,7 +30,7 @@ pub(crate) const NEVER_INJECT: &str = "telemetry.kaos.tools/never-inject";
 pub(crate) const CAPTURE: &str = "telemetry.kaos.tools/capture";
 pub(crate) const CAPTURE_CONTENT: &str = "telemetry.kaos.tools/capture-content";
 /// What was done, in JSON. Written, never obeyed.
-pub(crate) const STATUS: &str = "telemetry.kaos.tools/status";
+pub const STATUS: &str = "telemetry.kaos.tools/status";
 
 /// An annotation, for the documentation and for those who keep [`crate::NamespaceFacts`] small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Pods that get nothing, and what `explain` says of each; and one that gets something.
 
-use kaos_webhook::{Facts, Settings, decide, explain};
 use serde_json::{Value, json};
+use webhook_core::{Facts, Settings, decide, explain};
 
 use crate::support::facts;
 

@@ -6,8 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kaos_webhook::{BadReview, Doubt, Outcome, decide, unchanged};
 use serde_json::{Value, json};
+use webhook_core::{BadReview, Doubt, Outcome, decide, unchanged};
 
 use crate::support::{applied, check_laws, facts};
 
