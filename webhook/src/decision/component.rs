@@ -47,13 +47,19 @@ impl<'a> Component<'a> {
             .filter(|name| !name.is_empty());
         let of_kaos = app.filter(|_| resource.is_some());
         let labelled = pod.label(names::COMPONENT).and_then(Kind::parse);
-        let kind = labelled.or(of_kaos)?;
+        // A label of the user's does not make something else of what the operator made.
+        let operator = pod.annotation(names::KAOS_POD).is_some();
+        let kind = if operator {
+            of_kaos.or(labelled)
+        } else {
+            labelled.or(of_kaos)
+        }?;
         let resource = resource.filter(|_| of_kaos == Some(kind));
         Some(Self {
             kind,
             sdk: sdk(kind, pod),
             resource,
-            by_operator: resource.is_some() && pod.annotation(names::KAOS_POD).is_some(),
+            by_operator: resource.is_some() && operator,
             workload: Workload::of(pod),
         })
     }
@@ -151,7 +157,7 @@ fn sdk(kind: Kind, pod: &Pod<'_>) -> Option<Sdk> {
 /// Looks like KAOS's hosted `ModelAPI`. No label says it; the port is the steadiest sign.
 pub(crate) fn is_ollama(pod: &Pod<'_>) -> bool {
     let init = pod.spec.init_containers.iter().flatten();
-    containers(pod).any(|it| has_port(it, 11434) || says(it, "ollama"))
+    containers(pod).any(|it| has_port(it, 11434) || runs(it, "ollama"))
         || has_volume(pod, "ollama-data")
         || { init }.any(|it| &*it.name == "pull-model")
 }
@@ -182,7 +188,17 @@ fn has_volume(pod: &Pod<'_>, name: &str) -> bool {
 
 /// True if a word of its command line has `program` as a part of its path.
 fn says(container: &Container<'_>, program: &str) -> bool {
+    words(container).any(|word| word.split('/').any(|part| part == program))
+}
+
+/// True if a word of its command line is `program`, with a path or without. A model's name, as
+/// `ollama/llama3`, is none.
+fn runs(container: &Container<'_>, program: &str) -> bool {
+    words(container).any(|word| word.rsplit('/').next() == Some(program))
+}
+
+fn words<'a>(container: &'a Container<'_>) -> impl Iterator<Item = &'a str> {
     let command = container.command.iter().flatten();
-    let mut words = command.chain(container.args.iter().flatten());
-    words.any(|word| word.split('/').any(|part| part == program))
+    let words = command.chain(container.args.iter().flatten());
+    words.map(|word| &**word)
 }
