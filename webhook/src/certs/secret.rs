@@ -24,6 +24,9 @@ use crate::watch::{Patience, failed, words, words_of};
 const NEWEST: [&str; 3] = ["tls.crt", "tls.key", "ca.crt"];
 const PREVIOUS: [&str; 3] = ["previous.tls.crt", "previous.tls.key", "previous.ca.crt"];
 
+/// How long an API server may take: while we wait, nobody looks at the clock.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long to leave an API server alone that refused or failed.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -198,7 +201,11 @@ impl Store {
             now,
         };
         self.publish(&known, &newest, &previous);
-        self.write(&known, told.as_ref()).await;
+        let written = self.write(&known, told.as_ref());
+        if tokio::time::timeout(PATIENCE, written).await.is_err() {
+            self.leave_alone_until = Some(Instant::now() + PAUSE);
+            self.complain("cannot write: the API server does not answer".to_owned());
+        }
         let trouble = self.trouble.as_deref().or(newest.why_not.as_deref());
         let trouble = trouble.unwrap_or("the Secret holds none yet");
         self.keeper.judge(common.as_deref(), Some(trouble), now);
