@@ -7,7 +7,7 @@ mod state;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::interrupt;
 use crate::paths;
 use crate::peers::{Cache, Kubernetes, Peer as _};
-use plane::{Plan, Plane};
+use plane::{Plan, Plane, bound_to_us};
 
 /// Options of `cluster`.
 #[derive(clap::Args)]
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn up(args: &PlanArgs, home: &Path) -> Result<()> {
-    let plan = args.plan()?;
+    let plan = args.plan(true)?;
     if state::running(home)?.is_some_and(|parts| !parts.is_empty()) {
         bail!("a cluster is up already: `cargo xtask cluster down` stops it");
     }
@@ -146,7 +146,7 @@ fn kubeconfig(home: &Path) -> Result<()> {
 }
 
 fn beside(args: &RunArgs) -> Result<()> {
-    let plan = args.plan.plan()?;
+    let plan = args.plan.plan(false)?;
     let cache = Cache::from_env()?;
     // Outside: there is no way to a registry from the network that we enter.
     plan.kubernetes.install(&cache)?;
@@ -185,7 +185,7 @@ fn command_beside(
     let (program, arguments) = words.split_first().context("a command is required")?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let paths = std::iter::once(plane.programs.clone()).chain(std::env::split_paths(&path));
-    let mut child = Command::new(program)
+    let mut child = bound_to_us(program)
         .args(arguments)
         .env("PATH", std::env::join_paths(paths)?)
         .env("KUBECONFIG", &plane.kubeconfig)
@@ -207,11 +207,12 @@ fn command_beside(
 }
 
 impl PlanArgs {
-    fn plan(&self) -> Result<Plan> {
+    fn plan(&self, lasting: bool) -> Result<Plan> {
         let kubernetes = Kubernetes::of_version(&self.version)
             .with_context(|| format!("there is no version {}: 1.36 or 1.35", self.version))?;
         Ok(Plan {
             kubernetes,
+            lasting,
             bare: self.bare,
         })
     }

@@ -9,6 +9,7 @@ pub mod load;
 pub mod outages;
 pub mod replica;
 pub mod report;
+pub mod rollout;
 pub mod rotation;
 pub mod setup;
 pub mod shapes;
@@ -93,6 +94,7 @@ impl WebhookArgs {
         ] {
             scenario!(name, outages::run(&world, outage));
         }
+        scenario!("rollout restarted", rollout::restarted(&world));
         scenario!("prompts stay home", canary::stays_home(&world));
         scenario!("load without webhook", rotation::baseline(&world));
         scenario!("rotation under load", rotation::rotation(&world));

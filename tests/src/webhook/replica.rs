@@ -49,8 +49,11 @@ impl Program {
     pub fn start_on(&self, name: &str, port: u16) -> Result<Replica> {
         let admin = free_port()?;
         let log = self.folder.join(format!("{name}.log"));
-        let mut command = Command::new(&self.binary);
+        // It ends with us, even if we are killed.
+        let mut command = Command::new("setpriv");
         command
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(&self.binary)
             .arg("serve")
             .env("KUBECONFIG", &self.kubeconfig)
             .args(&self.arguments)

@@ -20,11 +20,15 @@ const PERIOD: Duration = Duration::from_secs(1);
 const MAX_BYTES: u64 = 1 << 20;
 
 /// Serves what is in a folder, forever.
-pub async fn run(folder: PathBuf, keeper: Keeper, bundle: watch::Receiver<Option<Bundle>>) {
+pub async fn run(folder: PathBuf, keeper: Keeper, mut bundle: watch::Receiver<Option<Bundle>>) {
     let mut source = Source::new(folder);
     let mut ticks = tokio::time::interval(PERIOD);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            // At once: nobody is ready before. Where nobody watches, only the ticks are left.
+            Ok(()) = bundle.changed() => {}
+        }
         let now = SystemTime::now();
         source.look(&keeper, now);
         let common = bundle.borrow().as_ref().map(Bundle::common);

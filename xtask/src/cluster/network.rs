@@ -21,7 +21,7 @@ pub(super) fn enter() -> Result<()> {
     if std::env::var_os(INSIDE).is_some() {
         return up();
     }
-    for program in ["unshare", "ip"] {
+    for program in ["unshare", "setpriv", "ip"] {
         if which(program).is_none() {
             bail!("there is no program `{program}`: install util-linux and iproute2");
         }

@@ -1,5 +1,6 @@
 //! The control plane's processes: etcd, API server, controller-manager.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +18,8 @@ const ACCOUNT_WITHIN: Duration = Duration::from_mins(2);
 /// Which cluster is wanted.
 pub(super) struct Plan {
     pub(super) kubernetes: Kubernetes,
+    /// Whether it stays when we end.
+    pub(super) lasting: bool,
     /// Without controller-manager: no Deployment becomes pods, pods need no service account.
     pub(super) bare: bool,
 }
@@ -29,6 +32,7 @@ pub(super) struct Plane {
     pub(super) kubeconfig: PathBuf,
     /// Where `kubectl` and the others are.
     pub(super) programs: PathBuf,
+    lasting: bool,
 }
 
 impl Plane {
@@ -43,6 +47,7 @@ impl Plane {
             parts: Vec::new(),
             kubeconfig,
             programs,
+            lasting: plan.lasting,
         };
         plane.add("etcd", etcd(folder, &ports), &ports.etcd_ready(), folder)?;
         let api = api_server(&pki, &ports, plan);
@@ -70,7 +75,12 @@ impl Plane {
         ready: &Ready,
         folder: &Path,
     ) -> Result<()> {
-        let mut command = Command::new(self.programs.join(part));
+        let program = self.programs.join(part);
+        let mut command = if self.lasting {
+            Command::new(program)
+        } else {
+            bound_to_us(&program)
+        };
         command.args(arguments).current_dir(folder);
         let log = folder.join(format!("{part}.log"));
         let running = Running::start(part, command, ready, &log)?;
@@ -206,6 +216,14 @@ fn controllers(pki: &Pki, ports: &Ports) -> Result<Vec<String>> {
         "--kube-api-qps=300".to_owned(),
         "--kube-api-burst=600".to_owned(),
     ])
+}
+
+/// A command whose process ends with us, even if we are killed: `timeout` sends its signal twice,
+/// and the second one ends a chore at once.
+pub(super) fn bound_to_us(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
 }
 
 /// Makes a new folder for a cluster's state.

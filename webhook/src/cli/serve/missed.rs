@@ -13,16 +13,17 @@ use crate::cli::duration;
 /// Options of the reconciler.
 #[derive(clap::Args)]
 #[group(skip)]
+#[expect(clippy::struct_field_names, reason = "the options are called so")]
 pub(super) struct Args {
     /// Restart rollouts whose pods were created without us; bare pods are left alone
-    #[arg(long)]
-    restart_rollouts: bool,
+    #[arg(long = "restart-rollouts")]
+    rollouts: bool,
     /// The least time between two restarts, whatever they restart
-    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
-    restart_pace: Duration,
+    #[arg(long = "restart-pace", value_name = "TIME", default_value = "1m", value_parser = duration)]
+    pace: Duration,
     /// The least time between two restarts of the same workload
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
-    restart_again: Duration,
+    #[arg(long = "restart-again", value_name = "TIME", default_value = "1h", value_parser = duration)]
+    again: Duration,
 }
 
 impl Args {
@@ -34,18 +35,15 @@ impl Args {
         namespace: &str,
     ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
         let pace = Pace {
-            between: self
-                .restart_pace
-                .try_into()
-                .context("--restart-pace is too long")?,
+            between: self.pace.try_into().context("--restart-pace is too long")?,
             same_again: self
-                .restart_again
+                .again
                 .try_into()
                 .context("--restart-again is too long")?,
         };
         let options = Options {
             namespace: namespace.to_owned(),
-            restart: self.restart_rollouts.then_some(pace),
+            restart: self.rollouts.then_some(pace),
         };
         let facts = Arc::clone(&parts.facts);
         let snapshot = move || facts.load().as_ref().clone();
