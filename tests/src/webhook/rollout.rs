@@ -128,11 +128,11 @@ async fn owners(world: &World) -> Result<Vec<String>> {
     let ours = events
         .iter()
         .filter(|event| event["reason"] == "TelemetryNotInjected");
-    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut owners: Vec<String> = ours
         .map(|event| {
             let object = &event["involvedObject"];
-            format!("{} {}", word(&object["kind"]), word(&object["name"]))
+            format!("{} {}", text(&object["kind"]), text(&object["name"]))
         })
         .collect();
     owners.sort_unstable();
