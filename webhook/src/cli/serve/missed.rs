@@ -13,7 +13,6 @@ use crate::cli::duration;
 /// Options of the reconciler.
 #[derive(clap::Args)]
 #[group(skip)]
-#[expect(clippy::struct_field_names, reason = "the options are called so")]
 pub(super) struct Args {
     /// Restart rollouts whose pods were created without us; bare pods are left alone
     #[arg(long = "restart-rollouts")]
