@@ -189,6 +189,7 @@ fn command_beside(
         .args(arguments)
         .env("PATH", std::env::join_paths(paths)?)
         .env("KUBECONFIG", &plane.kubeconfig)
+        .env("KUBECACHEDIR", plane.kubeconfig.with_file_name("kubectl"))
         .env("KAOS_CLUSTER_ADDRESS", network::ADDRESS)
         .spawn()
         .with_context(|| format!("cannot run {}", program.display()))?;

@@ -65,6 +65,8 @@ impl Plane {
     pub(super) fn kubectl(&self) -> Command {
         let mut kubectl = Command::new(self.programs.join("kubectl"));
         kubectl.env("KUBECONFIG", &self.kubeconfig);
+        // Not in the user's home: what it keeps there of a cluster outlives it.
+        kubectl.env("KUBECACHEDIR", self.kubeconfig.with_file_name("kubectl"));
         kubectl
     }
 
