@@ -19,7 +19,7 @@ use super::shapes::{Shape, env};
 const RATE: u32 = 200;
 const ROTATIONS: usize = 5;
 /// How long a certificate lives in this test; it is renewed at two thirds.
-const LIFE: Duration = Duration::from_secs(24);
+const LIFE: Duration = Duration::from_secs(20);
 /// Connections that ended before a request; failed handshakes among them.
 const DROPPED: &str = "kaos_webhook_dropped_connections_total";
 
@@ -28,7 +28,7 @@ pub async fn rotation(world: &World) -> Result<String> {
     let namespace = "rotation";
     let short = [
         format!("--cert-life={}s", LIFE.as_secs()),
-        "--cert-overlap=6s".to_owned(),
+        "--cert-overlap=5s".to_owned(),
         "--cert-settle=2s".to_owned(),
     ];
     let mut replicas = two(world, namespace, &short).await?;
@@ -106,7 +106,7 @@ pub async fn baseline(world: &World) -> Result<String> {
 }
 
 /// Two replicas behind the Service, with their own authority.
-async fn two(world: &World, namespace: &str, more: &[String]) -> Result<Vec<Replica>> {
+pub async fn two(world: &World, namespace: &str, more: &[String]) -> Result<Vec<Replica>> {
     world.opted_in(namespace).await?;
     // A Secret of another scenario's may have a certificate of another life.
     let secret = format!("/api/v1/namespaces/{HOME}/secrets/{NAME}-tls");
