@@ -1,4 +1,6 @@
 //! Certificates change and replicas leave, while pods are created all the time.
+//!
+//! The pods stay: to delete thousands takes as long as to create them, and the cluster goes too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +51,6 @@ pub async fn rotation(world: &World) -> Result<String> {
     load.check()?;
     Counts::read(world, &replicas).await?.same_as(&before)?;
     replicas.clear();
-    world.remove(namespace).await?;
     Ok(said(&load, &format!("{ROTATIONS} rotations")))
 }
 
@@ -84,7 +85,6 @@ pub async fn departure(world: &World) -> Result<String> {
         opened.abs() < 0.5,
         "the API server went on without the webhook {opened} times"
     );
-    world.remove(namespace).await?;
     let what = format!("gone {:.1} s after its endpoint", drained.as_secs_f64());
     Ok(said(&load, &what))
 }
@@ -101,7 +101,6 @@ pub async fn baseline(world: &World) -> Result<String> {
     tokio::time::sleep(Duration::from_secs(8)).await;
     let load = load.end().await?;
     load.check()?;
-    world.remove(namespace).await?;
     Ok(said(&load, "no webhook"))
 }
 
