@@ -1,4 +1,4 @@
-//! Measures what kaos-probe costs; `cargo xtask bench` builds what it needs and runs it.
+//! Measures what kaos-probe and kaos-webhook cost; `cargo xtask bench` builds what it needs and runs it.
 //!
 //! Machines are shared and noisy, so every figure is a median and is compared with others of the
 //! same run. What is measured sits on CPU 0; peers, the probe and this program sit on CPU 1.
@@ -14,6 +14,7 @@ mod probe;
 mod rss;
 mod stats;
 mod tap;
+mod webhook;
 mod work;
 mod worker;
 
@@ -54,6 +55,8 @@ enum What {
     Rss(rss::Args),
     /// The time from the probe's start to the first captured call.
     First(first::Args),
+    /// How soon and at what price kaos-webhook answers reviews.
+    Webhook(webhook::Args),
     /// The process that is measured: works as its standard input says.
     #[command(hide = true)]
     Work(work::Args),
@@ -70,6 +73,7 @@ fn main() -> anyhow::Result<()> {
         What::Load(args) => load::run(&args),
         What::Rss(args) => rss::run(&args),
         What::First(args) => first::run(&args),
+        What::Webhook(args) => webhook::run(&args),
         What::Work(args) => work::run(&args),
     }
 }

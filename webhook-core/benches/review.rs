@@ -1,6 +1,6 @@
 //! What a review costs, from its bytes to the bytes of the answer, in process.
 //!
-//! `cargo xtask bench review` runs it over a grid of sizes, alone for time and allocations and
+//! `cargo xtask bench webhook` runs it over a grid of sizes, alone for time and allocations and
 //! under callgrind for instructions.
 #![expect(unsafe_code, reason = "an allocator that counts wraps the system's")]
 

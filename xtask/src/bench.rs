@@ -6,7 +6,7 @@
 mod pipeline;
 mod probe;
 mod program;
-mod review;
+mod webhook;
 
 /// Options of `bench`.
 #[derive(clap::Args)]
@@ -19,8 +19,8 @@ pub(crate) struct Args {
 enum What {
     /// From the ring buffer's bytes to spans: instructions per record, records per second.
     Pipeline(pipeline::Args),
-    /// From a review's bytes to the webhook's answer: time, instructions, allocations.
-    Review(review::Args),
+    /// What a review costs the webhook, in process and over TLS: time, instructions, memory.
+    Webhook(webhook::Args),
     /// What a captured chunk costs the thread that writes it, beside the floor.
     Tap(probe::Args),
     /// What a process pays that is not opted in.
@@ -36,7 +36,7 @@ enum What {
 pub(crate) fn run(Args { what }: &Args) -> anyhow::Result<()> {
     match what {
         What::Pipeline(args) => pipeline::run(args),
-        What::Review(args) => review::run(args),
+        What::Webhook(args) => webhook::run(args),
         What::Tap(args) => probe::run("tap", args),
         What::Idle(args) => probe::run("idle", args),
         What::Load(args) => probe::run("load", args),

@@ -65,8 +65,7 @@ impl Server {
 
     /// Processor time that it has had, in user space and in the kernel.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
-        cpu_of(&stat).context("/proc/PID/stat has other fields than known")
+        cpu::spent(self.pid())
     }
 }
 
@@ -76,26 +75,5 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// `utime` and `stime`, fields 14 and 15 (proc(5)), in ticks of 10 ms. The name before them may
-/// hold blanks and brackets.
-fn cpu_of(stat: &str) -> Option<Duration> {
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let user: u64 = fields.nth(11)?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(Duration::from_millis(10 * (user + system)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn processor_time_is_the_sum_of_both_kinds() {
-        let stat = "42 (a ) b) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20 0";
-        assert_eq!(cpu_of(stat), Some(Duration::from_secs(3)));
-        assert_eq!(cpu_of("42 (x) S 1"), None);
     }
 }

@@ -1,7 +1,6 @@
 //! Prompts stay home: a real KAOS agent, started with what the webhook gave its pod.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -28,45 +27,41 @@ const NAMESPACE: &str = "canary";
 pub async fn stays_home(world: &World) -> Result<String> {
     world.opted_in(NAMESPACE).await?;
     let model = FakeServer::start(&world.folder, "model")?;
-    let (stripping, keeping) = (Sink::open()?, Sink::open()?);
+    let (stripping, keeping, allowed) = (Sink::open()?, Sink::open()?, Sink::open()?);
     let known = json!({
         "endpoint": stripping.endpoint(),
         "contentStripped": [stripping.endpoint()],
     });
     let replica = serving(world, "default", &known).await?;
-
-    // To an endpoint that is known to strip, the agent exports: what it strips is its affair.
-    let pod = created(world, "known", None).await?;
-    let agent = Agent::start(world, &pod, &model)?;
-    agent.ask().await?;
-    reaches(&stripping, "the endpoint that strips").await?;
-    drop(agent);
-
-    // To any other, nothing: not one variable, and so not one byte.
-    let pod = created(world, "unknown", Some(&keeping.endpoint())).await?;
-    let given = injected(&pod);
+    let to_known = created(world, "known", None).await?;
+    let to_unknown = created(world, "unknown", Some(&keeping.endpoint())).await?;
+    let given = injected(&to_unknown);
     ensure!(given.is_empty(), "the agent got {:?}", given.keys());
-    let agent = Agent::start(world, &pod, &model)?;
-    agent.ask().await?;
-    drop(agent);
+    // Nor is an export completed that the pod's own endpoint would begin.
+    own_endpoint(world, &keeping.endpoint()).await?;
+    drop(replica);
+    let allow = json!({"endpoint": stripping.endpoint(), "agentContent": "allow"});
+    let replica = serving(world, "allow", &allow).await?;
+    let to_allowed = created(world, "allowed", Some(&allowed.endpoint())).await?;
+    drop(replica);
+
+    let pods = [&to_known, &to_unknown, &to_allowed];
+    let agents = Agent::start_all(world, &pods, &model).await?;
+    for agent in &agents {
+        agent.ask().await?;
+    }
+    // To an endpoint that is known to strip, the agent exports: what it strips is its affair.
+    reaches(&stripping, "the endpoint that strips").await?;
+    // Whoever allows it gets it: this test can see a canary.
+    reaches(&allowed, "the endpoint that is allowed").await?;
+    // To any other, nothing: not one variable, and so not one byte. All export at the same pace,
+    // and what the others export has come.
     ensure!(
         keeping.is_empty(),
         "the backend got {} bytes",
         keeping.len()
     );
-
-    // Nor is an export completed that the pod's own endpoint would begin.
-    own_endpoint(world, &keeping.endpoint()).await?;
-    drop(replica);
-
-    // Whoever allows it gets it: this test can see a canary.
-    let allow = json!({"endpoint": stripping.endpoint(), "agentContent": "allow"});
-    let _replica = serving(world, "allow", &allow).await?;
-    let pod = created(world, "allowed", Some(&keeping.endpoint())).await?;
-    let agent = Agent::start(world, &pod, &model)?;
-    agent.ask().await?;
-    reaches(&keeping, "the endpoint that is allowed").await?;
-    drop(agent);
+    drop(agents);
     world.remove(NAMESPACE).await?;
     Ok(
         "0 bytes to a backend not known to strip; seen where it strips and where allowed"
@@ -149,14 +144,24 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(world: &World, pod: &Value, model: &FakeServer) -> Result<Self> {
-        let mut given = injected(pod);
-        // Spans leave at once: else an agent that ends early would prove nothing.
-        given.insert("OTEL_BSP_SCHEDULE_DELAY".to_owned(), "100".to_owned());
-        let folder: &Path = &world.folder;
-        let base = model.base(false);
-        let server = PeerServer::start_with("agent", Some(&base), false, folder, &given)?;
-        Ok(Self { server })
+    /// One for each pod, side by side: to start takes a Python program long.
+    async fn start_all(world: &World, pods: &[&Value], model: &FakeServer) -> Result<Vec<Self>> {
+        let mut starts = Vec::new();
+        for pod in pods {
+            let mut given = injected(pod);
+            // Spans leave at once: else an agent that ends early would prove nothing.
+            given.insert("OTEL_BSP_SCHEDULE_DELAY".to_owned(), "100".to_owned());
+            let (folder, base) = (world.folder.clone(), model.base(false));
+            starts.push(tokio::task::spawn_blocking(move || {
+                PeerServer::start_with("agent", Some(&base), false, &folder, &given)
+            }));
+        }
+        let mut agents = Vec::new();
+        for start in starts {
+            let server = start.await??;
+            agents.push(Self { server });
+        }
+        Ok(agents)
     }
 
     /// Sends the canary and waits for the whole answer.

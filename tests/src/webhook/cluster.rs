@@ -8,9 +8,12 @@ use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 /// How long controllers may take for what they make.
 const SOON: Duration = Duration::from_secs(30);
+/// How long the API server may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 
 /// A running API server; cheap to clone.
 #[derive(Clone)]
@@ -38,7 +41,9 @@ impl Cluster {
         let address = std::env::var("KAOS_CLUSTER_ADDRESS")
             .context("run this by `cargo xtask cluster run -- e2e webhook`")?;
         let mut config = kube::Config::infer().await.context("read KUBECONFIG")?;
-        config.read_timeout = Some(Duration::from_mins(1));
+        // It would run while a connection is idle, and end one that has just been taken up again;
+        // requests have a limit of their own.
+        config.read_timeout = None;
         Ok(Self {
             client: Client::try_from(config)?,
             address,
@@ -69,9 +74,13 @@ impl Cluster {
             .header(http::header::CONTENT_TYPE, content)
             .body(Body::from(bytes))?;
         let start = Instant::now();
-        let response = self.client.send(request).await?;
-        let (head, body) = response.into_parts();
-        let bytes = body.collect().await?.to_bytes();
+        let talk = async {
+            let (head, body) = self.client.send(request).await?.into_parts();
+            anyhow::Ok((head, body.collect().await?.to_bytes()))
+        };
+        let (head, bytes) = timeout(ANSWER_WITHIN, talk)
+            .await
+            .context("the API server does not answer")??;
         let warnings = head.headers.get_all(http::header::WARNING).iter();
         Ok(Answer {
             status: head.status,

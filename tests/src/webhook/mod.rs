@@ -1,6 +1,7 @@
 //! The webhook against a real API server: `cargo xtask cluster run -- e2e webhook`.
 
 pub mod blackhole;
+pub mod bundle;
 pub mod canary;
 pub mod certificates;
 pub mod cluster;
@@ -9,6 +10,7 @@ pub mod load;
 pub mod outages;
 pub mod replica;
 pub mod report;
+pub mod resources;
 pub mod rollout;
 pub mod rotation;
 pub mod setup;
@@ -29,9 +31,6 @@ use replica::{Program, beside_us};
 use report::Report;
 use setup::{HOME, Route};
 use shapes::{Shape, env};
-
-const CRDS: &str = include_str!("../../cluster/kaos-crds.yaml");
-const CRD_PATH: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /// Options of `e2e webhook`.
 #[derive(Clone, Debug, Args)]
@@ -83,6 +82,8 @@ impl WebhookArgs {
                 }
             };
         }
+        // First, for it brings the CRDs: they are to come when the webhook runs.
+        scenario!("resources decide", resources::decide(&world));
         scenario!("environment, by URL", environment::by_url(&world));
         scenario!("environment, by Service", environment::by_service(&world));
         scenario!("size and start", start::start(&world));
@@ -95,6 +96,7 @@ impl WebhookArgs {
             scenario!(name, outages::run(&world, outage));
         }
         scenario!("rollout restarted", rollout::restarted(&world));
+        scenario!("caBundle wiped", bundle::rewritten(&world));
         scenario!("prompts stay home", canary::stays_home(&world));
         scenario!("load without webhook", rotation::baseline(&world));
         scenario!("rotation under load", rotation::rotation(&world));
@@ -127,7 +129,6 @@ impl World {
         let settings = setup::settings().to_string();
         std::fs::write(folder.join("settings.yaml"), settings).context("write the settings")?;
         let cluster = Cluster::connect().await?;
-        cluster.apply_yaml(CRD_PATH, CRDS).await?;
         cluster.namespace(HOME, &json!({})).await?;
         let mut world = Self {
             cluster,

@@ -114,7 +114,8 @@ pub async fn kubeconfig(world: &World) -> Result<PathBuf> {
     Ok(file)
 }
 
-fn manifest(world: &World, route: Route<'_>, ca: Option<&str>) -> Result<Vec<Value>> {
+/// The objects of the product's own manifest.
+pub fn manifest(world: &World, route: Route<'_>, ca: Option<&str>) -> Result<Vec<Value>> {
     let mut command = Command::new(&world.binary);
     command.args(["manifest", "--restart", "--namespace", HOME]);
     if let Route::Url(url) = route {

@@ -1,7 +1,9 @@
 //! Pods that get nothing, and what `explain` says of each; and one that gets something.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
-use webhook_core::{Facts, Settings, decide, explain};
+use webhook_core::{Facts, Settings, component_from_text, decide, explain, namespace_from_text};
 
 use crate::support::facts;
 
@@ -20,9 +22,8 @@ fn agent(name: &str, namespace: &str, env: &Value) -> Value {
     })
 }
 
-/// Explains a pod; the webhook's answer to the same pod gives the same reason.
-fn reason(pod: &Value, facts: &Facts, label: &str) -> String {
-    let report = explain(&pod.to_string(), facts).unwrap();
+/// The webhook's own word for what becomes of this pod.
+fn label(pod: &Value, facts: &Facts) -> &'static str {
     let review = json!({
         "kind": "AdmissionReview",
         "apiVersion": "admission.k8s.io/v1",
@@ -35,69 +36,57 @@ fn reason(pod: &Value, facts: &Facts, label: &str) -> String {
         },
     });
     let decision = decide(review.to_string().as_bytes(), facts).unwrap();
-    assert_eq!(decision.outcome().reason(), label, "{report}");
-    let line = report.lines().find(|it| it.contains("Nothing injected"));
-    line.unwrap_or_else(|| panic!("{report}")).trim().to_owned()
+    decision.outcome().reason()
 }
 
+/// The files in a folder under `tests/nothing`, by name.
+fn files(folder: &str) -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, std::fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    files.sort_unstable();
+    files
+}
+
+/// What the pods of `tests/nothing` live among.
+fn surroundings() -> Facts {
+    let mut facts = Facts::new(Settings::default());
+    for (name, text) in files("tests/nothing") {
+        if name == "config" {
+            facts = facts.with_settings(Settings::from_yaml(&text).unwrap());
+        } else if name.starts_with("namespace-") {
+            let (name, namespace) = namespace_from_text(&text).unwrap();
+            facts = facts.with_namespace(&name, namespace);
+        } else {
+            let (kind, namespace, name, component) = component_from_text(&text).unwrap();
+            facts = facts.with_component(kind, &namespace, &name, component);
+        }
+    }
+    facts
+}
+
+/// Each file is named by the webhook's word, and begins with the sentence that is said. The
+/// program's own test prints the same files.
 #[test]
 fn ten_pods_that_get_nothing_and_why() {
-    let facts = facts();
-    let none = json!([]);
-    let mut said = Vec::new();
-    let mut ask = |pod: &Value, facts: &Facts, label| said.push(reason(pod, facts, label));
-
-    ask(
-        &agent("echo", "plain", &none),
-        &facts,
-        "namespace_not_opted_in",
-    );
-    ask(
-        &agent("quiet", "agents", &none),
-        &facts,
-        "disabled_by_resource",
-    );
-    let own = json!([{"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://jaeger:4317"}]);
-    ask(
-        &agent("echo", "agents", &own),
-        &facts,
-        "content_not_stripped",
-    );
-    let disabled = json!([{"name": "OTEL_SDK_DISABLED", "value": "true"}]);
-    ask(&agent("echo", "agents", &disabled), &facts, "sdk_disabled");
-    let mut opted_out = agent("echo", "agents", &none);
-    opted_out["metadata"]["annotations"]["telemetry.kaos.tools/inject"] = "disabled".into();
-    ask(&opted_out, &facts, "opted_out");
-    let mut stranger = agent("echo", "agents", &none);
-    stranger["metadata"]["labels"] = json!({"app": "agent"});
-    ask(&stranger, &facts, "not_a_component");
-    let mut ollama = agent("echo", "agents", &none);
-    ollama["metadata"]["labels"] = json!({"app": "modelapi", "modelapi": "local"});
-    ollama["spec"]["containers"][0]["ports"] = json!([{"containerPort": 11434}]);
-    ask(&ollama, &facts, "no_sdk");
-    let bare = facts.with_settings(Settings::default());
-    ask(&agent("echo", "agents", &none), &bare, "no_endpoint");
-    let mut mirror = agent("echo", "agents", &none);
-    mirror["metadata"]["annotations"]["kubernetes.io/config.mirror"] = "1".into();
-    ask(&mirror, &facts, "mirror_pod");
-    let mut sidecars = agent("echo", "agents", &none);
-    sidecars["spec"]["containers"][0]["name"] = "istio-proxy".into();
-    ask(&sidecars, &facts, "no_container");
-
-    let wanted = [
-        "the namespace lacks the label telemetry.kaos.tools/inject=enabled",
-        "the component's resource has a telemetry block without enabled: true",
-        "it exports prompts, and its endpoint is not known to drop them (agentContent: strip): the probe covers it",
-        "its own OTEL_SDK_DISABLED is true",
-        "the pod opts out by telemetry.kaos.tools/inject",
-        "no label says that this is a component (app and its name, or telemetry.kaos.tools/component)",
-        "no SDK exists for this model server: the probe covers it",
-        "no level gives an endpoint that can be right",
-        "a kubelet runs this pod from a file: changes would not reach it",
-        "no container is the component's own",
-    ];
-    let wanted = wanted.map(|it| format!("Nothing injected: {it}."));
-    assert_eq!(said, wanted);
+    let facts = surroundings();
+    let pods = files("tests/nothing/pods");
+    assert_eq!(pods.len(), 10);
+    for (name, text) in pods {
+        let report = explain(&text, &facts).unwrap();
+        let (sentence, _) = text.strip_prefix("# ").unwrap().split_once('\n').unwrap();
+        let said = report.lines().find(|it| it.contains("Nothing injected"));
+        assert_eq!(said.map(str::trim), Some(sentence), "{name}: {report}");
+        let pod: Value = serde_norway::from_str(&text).unwrap();
+        assert_eq!(label(&pod, &facts), name, "{report}");
+    }
 }
 
 #[test]

@@ -1,5 +1,8 @@
-//! The program as a whole, without a cluster: it starts, follows its files, and ends.
+//! The program as a whole, without a cluster: it starts, follows its files, and ends; and it
+//! explains.
 
+#[cfg(test)]
+mod explain;
 #[cfg(test)]
 mod program;
 

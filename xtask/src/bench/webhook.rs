@@ -1,8 +1,11 @@
-//! `cargo xtask bench review`: the webhook's decision over a grid of sizes, in process.
+//! `cargo xtask bench webhook`: the webhook's decision over a grid of sizes, in process; then
+//! reviews over TLS, against the program itself.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::program::{self, field};
+use crate::cmd::{cargo, command, run as run_command};
+use crate::paths;
 
 /// The function of the benchmark that is counted.
 const MEASURED: &str = "*review*answer*";
@@ -11,15 +14,26 @@ const CONTAINERS: [u32; 3] = [1, 10, 100];
 const ENV: [u32; 2] = [5, 40];
 const UNKNOWN: [u32; 3] = [0, 16 << 10, 1 << 20];
 
-/// Options of `bench review`.
+/// Options of `bench webhook`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Runs of each size; the fastest counts.
+    /// Runs of each size of the grid; the fastest counts.
     #[arg(long, default_value_t = 5)]
     runs: u32,
+    /// A kaos-webhook to measure instead of the one that is built for it.
+    #[arg(long)]
+    webhook: Option<PathBuf>,
+    /// Options of the load over TLS; `-- --help` shows them.
+    #[arg(last = true)]
+    rest: Vec<String>,
 }
 
-pub(crate) fn run(Args { runs }: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    grid(args.runs)?;
+    load(args.webhook.as_deref(), &args.rest)
+}
+
+fn grid(runs: u32) -> anyhow::Result<()> {
     let binary = program::build("webhook-core", "review")?;
     println!(
         "| containers | env | unknown | body | time | reviews/s | instructions | allocations | allocated | patch |"
@@ -28,11 +42,29 @@ pub(crate) fn run(Args { runs }: &Args) -> anyhow::Result<()> {
     for containers in CONTAINERS {
         for env in ENV {
             for unknown in UNKNOWN {
-                println!("{}", cell(&binary, *runs, [containers, env, unknown])?);
+                println!("{}", cell(&binary, runs, [containers, env, unknown])?);
             }
         }
     }
     Ok(())
+}
+
+/// Reviews over TLS connections that are kept; the package `kaos-bench` sends them.
+fn load(webhook: Option<&Path>, rest: &[String]) -> anyhow::Result<()> {
+    let mut build = cargo();
+    build.args(["build", "--release", "--package", "kaos-bench"]);
+    if webhook.is_none() {
+        build.args(["--package", "kaos-webhook"]);
+    }
+    run_command(&mut build)?;
+    let release = paths::target_dir().join("release");
+    let ours = release.join("kaos-webhook");
+    let mut bench = command(release.join("kaos-bench"));
+    bench
+        .arg("webhook")
+        .env("KAOS_WEBHOOK", webhook.unwrap_or(&ours))
+        .args(rest);
+    run_command(&mut bench)
 }
 
 /// The row of one size.

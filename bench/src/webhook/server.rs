@@ -1,0 +1,130 @@
+//! `kaos-webhook serve` without an API server, as a process of its own.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use openssl::asn1::Asn1Time;
+use openssl::ec::{EcGroup, EcKey};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::x509::extension::SubjectAlternativeName;
+use openssl::x509::{X509, X509Builder, X509NameBuilder};
+
+use crate::{cpu, http, rss};
+
+/// How long it may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The endpoint is known to drop prompts, so that agents get their variables.
+const SETTINGS: &str = "endpoint: http://collector.telemetry:4317\n\
+                        contentStripped: [\"http://collector.telemetry:4317\"]\n";
+
+/// A running webhook; it ends with this value.
+pub(super) struct Server {
+    child: Child,
+    address: SocketAddr,
+    folder: PathBuf,
+}
+
+impl Server {
+    /// Starts it on the measured processor, and waits until it is ready.
+    pub(super) fn start(program: &Path) -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("kaos-bench-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let key = PKey::from_ec_key(EcKey::generate(&*EcGroup::from_curve_name(
+            Nid::X9_62_PRIME256V1,
+        )?)?)?;
+        fs::write(folder.join("tls.key"), key.private_key_to_pem_pkcs8()?)?;
+        fs::write(folder.join("tls.crt"), certificate(&key)?.to_pem()?)?;
+        fs::write(folder.join("settings.yaml"), SETTINGS)?;
+        let (address, admin) = (free()?, free()?);
+        let child = cpu::pinned(cpu::MEASURED, program)
+            .args(["serve", "--no-kube", "--certs=files"])
+            .arg("--dns-name=localhost")
+            .arg(format!("--listen={address}"))
+            .arg(format!("--admin-listen={admin}"))
+            .arg("--cert-dir")
+            .arg(&folder)
+            .arg("--config")
+            .arg(folder.join("settings.yaml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(folder.join("log"))?)
+            .spawn()
+            .context("cannot start kaos-webhook")?;
+        let mut server = Self {
+            child,
+            address,
+            folder,
+        };
+        server.ready(admin)?;
+        Ok(server)
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Processor time that it has had.
+    pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
+        cpu::spent(self.child.id())
+    }
+
+    /// Its resident memory at its highest so far.
+    pub(super) fn peak_mib(&self) -> anyhow::Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let kib = rss::number(&status, "VmHWM:").context("no high-water mark")?;
+        Ok(kib as f64 / 1024.0)
+    }
+
+    fn ready(&mut self, admin: SocketAddr) -> anyhow::Result<()> {
+        let start = Instant::now();
+        while !matches!(http::get(admin, "/readyz"), Ok(Some(_))) {
+            let ended = self.child.try_wait()?;
+            if ended.is_some() || start.elapsed() > PATIENCE {
+                let log = fs::read_to_string(self.folder.join("log"))?;
+                bail!("kaos-webhook is not ready: {log}");
+            }
+            sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It is ours, and has nothing to tidy up.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// An address that nobody listens on at this moment.
+fn free() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+fn certificate(key: &PKey<Private>) -> anyhow::Result<X509> {
+    let mut name = X509NameBuilder::new()?;
+    name.append_entry_by_nid(Nid::COMMONNAME, "localhost")?;
+    let name = name.build();
+    let mut builder = X509Builder::new()?;
+    builder.set_version(2)?;
+    builder.set_subject_name(&name)?;
+    builder.set_issuer_name(&name)?;
+    builder.set_pubkey(key)?;
+    builder.set_not_before(&*Asn1Time::days_from_now(0)?)?;
+    builder.set_not_after(&*Asn1Time::days_from_now(1)?)?;
+    let names = SubjectAlternativeName::new()
+        .dns("localhost")
+        .build(&builder.x509v3_context(None, None))?;
+    builder.append_extension(names)?;
+    builder.sign(key, MessageDigest::sha256())?;
+    Ok(builder.build())
+}

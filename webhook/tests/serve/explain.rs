@@ -1,0 +1,69 @@
+//! `kaos-webhook explain` as users call it, on the pods of the decision's own test.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const NAMESPACES: [&str; 3] = ["agents", "bare", "plain"];
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../webhook-core/tests/nothing")
+}
+
+/// The pods that get nothing.
+fn pods() -> Vec<PathBuf> {
+    let entries = fs::read_dir(fixtures().join("pods")).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// The command with all that is known around the pods.
+fn explain(file: &Path) -> Command {
+    let folder = fixtures();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kaos-webhook"));
+    command.arg("explain").arg("-f").arg(file);
+    command.arg("--config").arg(folder.join("config.yaml"));
+    for name in NAMESPACES {
+        let file = folder.join(format!("namespace-{name}.yaml"));
+        command.arg("--namespace-file").arg(file);
+    }
+    let resource = folder.join("resource-quiet.yaml");
+    command.arg("--resource-file").arg(resource);
+    // No cluster is asked.
+    command.env_clear();
+    command
+}
+
+/// What it prints of the reason, from its standard output.
+fn reason(said: &[u8]) -> String {
+    let said = String::from_utf8(said.to_vec()).unwrap();
+    let line = said.lines().find(|it| it.contains("Nothing injected"));
+    line.unwrap_or_else(|| panic!("{said}")).trim().to_owned()
+}
+
+#[test]
+fn ten_pods_that_get_nothing_get_the_right_reason() {
+    let pods = pods();
+    assert_eq!(pods.len(), 10);
+    for pod in pods {
+        let output = explain(&pod).output().unwrap();
+        assert!(output.status.success(), "{}", pod.display());
+        let text = fs::read_to_string(&pod).unwrap();
+        let sentence = text.lines().next().unwrap().strip_prefix("# ").unwrap();
+        assert_eq!(reason(&output.stdout), sentence, "{}", pod.display());
+    }
+}
+
+#[test]
+fn a_pod_comes_by_standard_input_too() {
+    let text = fs::read(fixtures().join("pods/opted_out.yaml")).unwrap();
+    let mut child = explain(Path::new("-"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&text).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let wanted = "Nothing injected: the pod opts out by telemetry.kaos.tools/inject.";
+    assert_eq!(reason(&output.stdout), wanted);
+}
