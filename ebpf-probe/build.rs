@@ -1,12 +1,16 @@
 //! Finds the kernel half that `cargo xtask build` made, for the binary to carry, and links the
 //! unwinder statically.
 
+#[path = "../link/unwinder.rs"]
+mod unwinder;
+
 use std::path::PathBuf;
 
 fn main() {
-    if let Err(error) = link_unwinder_statically() {
+    if let Err(error) = unwinder::link_statically() {
         println!("cargo::error=cannot write into the build folder: {error}");
     }
+    println!("cargo::rerun-if-changed=../link/unwinder.rs");
     println!("cargo::rerun-if-env-changed=KAOS_BPF_OBJECT");
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default());
     let object = std::env::var("KAOS_BPF_OBJECT")
@@ -21,19 +25,4 @@ fn main() {
             object.display()
         );
     }
-}
-
-/// The standard library asks for `-lgcc_s`, a shared library that containers of libc alone have
-/// not. A linker script of that name, found first, gives the same code from gcc's archive.
-/// `-static-libgcc` cannot: it does not change what was asked for by name.
-fn link_unwinder_statically() -> std::io::Result<()> {
-    let is = |variable, value: &str| std::env::var(variable).is_ok_and(|found| found == value);
-    if !is("CARGO_CFG_TARGET_OS", "linux") || !is("CARGO_CFG_TARGET_ENV", "gnu") {
-        return Ok(());
-    }
-    let folder = PathBuf::from(std::env::var("OUT_DIR").unwrap_or_default()).join("unwinder");
-    std::fs::create_dir_all(&folder)?;
-    std::fs::write(folder.join("libgcc_s.so"), "INPUT(-lgcc_eh -lgcc)\n")?;
-    println!("cargo::rustc-link-search=native={}", folder.display());
-    Ok(())
 }

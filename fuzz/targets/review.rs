@@ -3,9 +3,9 @@
 
 use std::sync::LazyLock;
 
-use webhook_core::{AgentContent, Doubt, Facts, NamespaceFacts, Outcome, Settings, decide};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
+use webhook_core::{AgentContent, Doubt, Facts, NamespaceFacts, Outcome, Settings, decide};
 
 static FACTS: LazyLock<[Facts; 2]> = LazyLock::new(|| {
     [AgentContent::Strip, AgentContent::Allow].map(|agent_content| {
@@ -41,7 +41,11 @@ fn check(body: &[u8], facts: &Facts) {
     let answer: Value = serde_json::from_slice(&decision.response()).expect("an answer is JSON");
     assert_eq!(answer["response"]["allowed"], true);
     let doubt = Outcome::FailOpen(Doubt::PatchDoesNotApply);
-    assert_ne!(decision.outcome(), doubt, "no patch is made that does not apply");
+    assert_ne!(
+        decision.outcome(),
+        doubt,
+        "no patch is made that does not apply"
+    );
     if decision.patch().is_empty() {
         return;
     }
@@ -54,5 +58,8 @@ fn check(body: &[u8], facts: &Facts) {
     json_patch::patch(&mut review["request"]["object"], &patch).expect("a patch applies");
     let body = serde_json::to_vec(&review).expect("a tree is JSON");
     let second = decide(&body, facts).expect("a patched review is a review");
-    assert!(second.patch().is_empty(), "a second call finds nothing to do");
+    assert!(
+        second.patch().is_empty(),
+        "a second call finds nothing to do"
+    );
 }

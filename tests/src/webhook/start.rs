@@ -14,13 +14,7 @@ const MAX_SIZE: u64 = 15_000_000;
 /// From start to ready, with a certificate that is there.
 const READY_WITHIN: Duration = Duration::from_secs(1);
 /// What a program for glibc may be linked to and still need nothing beside it.
-const LIBC: [&str; 5] = [
-    "linux-vdso",
-    "libc.so",
-    "libm.so",
-    "libgcc_s.so",
-    "ld-linux",
-];
+const LIBC: [&str; 4] = ["linux-vdso", "libc.so", "libm.so", "ld-linux"];
 const STARTS: usize = 5;
 
 /// Size, libraries and start.
