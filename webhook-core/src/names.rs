@@ -110,3 +110,18 @@ pub const ANNOTATIONS: [Annotation; 16] = [
         "Written, never read as a wish: what was done, in JSON (version, configuration's hash, kind, variables by container, reason).",
     ),
 ];
+
+/// A longer annotation of ours is ignored: its text is read again for each container.
+pub(crate) const MAX_BYTES: usize = 4096;
+/// As is one that lists more.
+pub(crate) const MAX_ITEMS: usize = 128;
+
+/// False if an annotation of ours is so long that it is ignored.
+pub(crate) fn fits(value: &str) -> bool {
+    value.len() <= MAX_BYTES && value.bytes().filter(|it| *it == b',').count() < MAX_ITEMS
+}
+
+/// As much of a value as has to be kept to tell that it is too long.
+pub(crate) fn cut(value: &str) -> &str {
+    &value[..value.ceil_char_boundary(MAX_BYTES + 1)]
+}

@@ -108,7 +108,7 @@ impl<'s> Work<'s, '_> {
         if let Some(entry) = self.env.get(row.name) {
             let value = match entry.content {
                 Content::Literal(value) => Some(value.to_owned()),
-                Content::Reference => None,
+                Content::Reference(_) => None,
             };
             return planned(Action::Keep(value), self.level_of(row.name));
         }
@@ -259,12 +259,12 @@ impl<'s> Work<'s, '_> {
     fn refers(&self, name: &str, index: usize) -> bool {
         match self.env.get(name) {
             None => !self.never(name),
-            Some(entry) => entry.content == Content::Reference && entry.index < index,
+            Some(entry) => matches!(entry.content, Content::Reference(_)) && entry.index < index,
         }
     }
 
     fn never(&self, name: &str) -> bool {
-        self.subject.wishes.never.contains(&name)
+        self.subject.wishes.never.contains(name)
     }
 
     /// Who wrote the entry that is there.

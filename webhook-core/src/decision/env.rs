@@ -13,8 +13,8 @@ pub(crate) struct Env<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content<'a> {
     Literal(&'a str),
-    /// `valueFrom`: not known here.
-    Reference,
+    /// `valueFrom`: not known here. With the path of the pod's field, if it is one.
+    Reference(Option<&'a str>),
 }
 
 /// The entry that counts: of those with one name the last.
@@ -47,8 +47,11 @@ impl<'a> Env<'a> {
         let (index, variable) = { self.variables.iter().enumerate() }
             .rev()
             .find(|(_, it)| &*it.name == name)?;
-        let content = match (&variable.value, variable.value_from) {
-            (_, Some(_)) => Content::Reference,
+        let content = match (&variable.value, &variable.value_from) {
+            (_, Some(from)) => {
+                let field = from.field_ref.as_ref();
+                Content::Reference(field.map(|it| &*it.field_path))
+            }
             (value, None) => Content::Literal(value.as_deref().unwrap_or_default()),
         };
         Some(Entry { index, content })
@@ -57,7 +60,7 @@ impl<'a> Env<'a> {
     pub(crate) fn literal(self, name: &str) -> Option<&'a str> {
         match self.get(name)?.content {
             Content::Literal(value) => Some(value),
-            Content::Reference => None,
+            Content::Reference(_) => None,
         }
     }
 

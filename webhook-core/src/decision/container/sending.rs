@@ -76,7 +76,7 @@ impl<'a> Work<'_, 'a> {
         }
         let strips = |entry: Entry<'_>| match entry.content {
             Content::Literal(value) => settings.strips(value),
-            Content::Reference => false,
+            Content::Reference(_) => false,
         };
         // A signal's own endpoint goes before the common one.
         let others = variables::OTHER_ENDPOINTS.iter();
@@ -126,7 +126,7 @@ impl<'a> Work<'_, 'a> {
         }
         let customary = match self.own_endpoint().map(|it| it.content) {
             Some(Content::Literal(value)) => Endpoint::parse(value).ok(),
-            Some(Content::Reference) | None => None,
+            Some(Content::Reference(_)) | None => None,
         };
         // KAOS knows gRPC only, and so writes its endpoints.
         let kaos = component.by_operator || component.sdk == Some(Sdk::Proxy);
