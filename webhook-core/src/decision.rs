@@ -29,6 +29,7 @@ pub use outcome::{Doubt, Outcome, Reason};
 use self::patch::Patch;
 use self::plan::{Plan, WhyNot};
 use self::warnings::Warnings;
+pub(crate) use self::wishes::is_line;
 use crate::facts::Facts;
 use crate::names;
 use crate::review::pod::Pod;

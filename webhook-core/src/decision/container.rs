@@ -16,6 +16,11 @@ use super::wishes::{Levels, Wishes};
 use crate::review::pod::Container;
 use crate::settings::Protocol;
 
+/// No container starts with a string of more than 128 KiB, and references may still grow.
+const MAX_VALUE_BYTES: usize = 32 * 1024;
+/// The user's own attributes are left alone beyond this: they are looked through.
+const MAX_OWN_ATTRIBUTES_BYTES: usize = 16 * 1024;
+
 /// What all containers of a pod have in common.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'s, 'a> {
@@ -125,7 +130,18 @@ impl<'s> Work<'s, '_> {
             return planned(Action::Skip("envFrom may say otherwise"), Level::Identity);
         }
         let From { value, level } = self.value(row.name)?;
+        if value.len() > MAX_VALUE_BYTES {
+            self.too_long(row.name, warnings);
+            return planned(Action::Skip("it would be too long"), level);
+        }
         planned(Action::Last(value), level)
+    }
+
+    fn too_long(&self, name: &str, warnings: &mut Warnings) {
+        warnings.push(format!(
+            "container {}: {name} would be too long: left alone",
+            self.container.name
+        ));
     }
 
     /// The value of a variable that the container does not have.
@@ -202,6 +218,10 @@ impl<'s> Work<'s, '_> {
         }
         let Some(entry) = entry else {
             let ours = self.attributes(usize::MAX).before("")?;
+            if ours.len() > MAX_VALUE_BYTES {
+                self.too_long(name, warnings);
+                return planned(Action::Skip("it would be too long"), Level::Identity);
+            }
             return planned(Action::Last(ours), Level::Identity);
         };
         let Content::Literal(there) = entry.content else {
@@ -211,8 +231,17 @@ impl<'s> Work<'s, '_> {
             ));
             return planned(Action::Keep(None), Level::PodEnv);
         };
+        let keep = || planned(Action::Keep(Some(there.to_owned())), self.level_of(name));
+        if there.len() > MAX_OWN_ATTRIBUTES_BYTES {
+            self.too_long(name, warnings);
+            return keep();
+        }
         match self.attributes(entry.index).before(there) {
-            None => planned(Action::Keep(Some(there.to_owned())), self.level_of(name)),
+            None => keep(),
+            Some(ours) if ours.len() + there.len() > MAX_VALUE_BYTES => {
+                self.too_long(name, warnings);
+                keep()
+            }
             Some(ours) => planned(Action::Merge(entry.index, ours + there), Level::Identity),
         }
     }

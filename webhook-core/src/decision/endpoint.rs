@@ -93,6 +93,16 @@ impl<'a> Endpoint<'a> {
     }
 }
 
+/// False if the host is a bare name: a resolver looks for it in the pod's own namespace first.
+pub(crate) fn is_one_place(text: &str) -> bool {
+    let Some((_, rest)) = split_scheme(text) else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (host, _) = split_port(authority.rsplit('@').next().unwrap_or_default());
+    host.contains(['.', ':', '$']) || host.eq_ignore_ascii_case("localhost")
+}
+
 /// True if both are the same place: case of scheme and host and a last `/` do not matter.
 pub(crate) fn same(one: &str, other: &str) -> bool {
     let parts = |text: &str| {

@@ -165,7 +165,7 @@ pub(crate) fn list(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Something that a variable can hold and a log can show.
-fn is_line(text: &str) -> bool {
+pub(crate) fn is_line(text: &str) -> bool {
     !text.trim().is_empty() && !text.chars().any(char::is_control)
 }
 

@@ -189,3 +189,36 @@ fn work_grows_with_the_answer() {
         "{small} {large} for {patch} {double}"
     );
 }
+
+#[test]
+fn no_value_grows_beyond_what_starts() {
+    let own = |length: usize| {
+        let value = format!("a={}", "x".repeat(length));
+        let env = json!({"name": "OTEL_RESOURCE_ATTRIBUTES", "value": value});
+        bounded(&review(
+            &json!({}),
+            &json!({"name": "c", "env": [env]}).to_string(),
+        ))
+    };
+    let touched = |decision: &Decision| {
+        let patch = String::from_utf8_lossy(decision.patch()).into_owned();
+        assert_eq!(decision.outcome(), Outcome::Patched);
+        patch.contains("/env/0/value") || patch.contains("OTEL_RESOURCE_ATTRIBUTES\",\"value")
+    };
+    assert!(touched(&own(1000)));
+    let long = own(130_902);
+    assert!(!touched(&long));
+    warned(&long, "OTEL_RESOURCE_ATTRIBUTES would be too long");
+
+    // By the configuration: nothing else says so much.
+    let mut settings = facts().settings().clone();
+    settings
+        .resource_attributes
+        .insert("a".to_owned(), "x".repeat(33 << 10));
+    settings.propagators = "b3,".repeat(11 << 10);
+    let facts = facts().with_settings(settings);
+    let decision = bounded_with(&review(&json!({}), &containers(1)), &facts);
+    assert!(!touched(&decision));
+    warned(&decision, "OTEL_RESOURCE_ATTRIBUTES would be too long");
+    warned(&decision, "OTEL_PROPAGATORS would be too long");
+}
