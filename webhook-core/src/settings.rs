@@ -172,6 +172,13 @@ impl Settings {
         format!("{hash:016x}")
     }
 
+    /// The same of a signal's own endpoint, which has the signal's path where HTTP is spoken.
+    pub(crate) fn strips_signal(&self, endpoint: &str) -> bool {
+        let bare = ["/v1/traces", "/v1/logs"];
+        let bare = { bare }.iter().find_map(|path| endpoint.strip_suffix(path));
+        self.strips(endpoint) || bare.is_some_and(|it| self.strips(it))
+    }
+
     /// True if what is sent to `endpoint` is known to lose prompts and answers on its way.
     pub(crate) fn strips(&self, endpoint: &str) -> bool {
         self.content_stripped
@@ -232,6 +239,9 @@ mod tests {
         );
         assert_eq!(Settings::from_yaml(""), Ok(defaults.clone()));
         assert_eq!(Settings::from_yaml("# nothing\n"), Ok(defaults));
+        // As the page says to those whose images bring their own.
+        let quiet = Settings::from_yaml("logLevel: null").unwrap();
+        assert_eq!(quiet.log_level, None);
     }
 
     #[test]

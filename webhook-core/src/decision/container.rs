@@ -88,7 +88,8 @@ pub(crate) fn plan<'a>(
         return Err(Reason::ContentNotStripped);
     }
     work.protocol = work.protocol();
-    if env.may_have_more() {
+    let mut ours = ROWS.iter().filter(|row| row.is_for(subject.component));
+    if ours.any(|row| env.may_define(row.name)) {
         warnings.push(format!(
             "container {}: envFrom cannot be seen here; env wins over it: name what must stay in telemetry.kaos.tools/never-inject",
             container.name
@@ -110,6 +111,9 @@ impl<'s> Work<'s, '_> {
         if row.name == variables::RESOURCE_ATTRIBUTES {
             return self.resource_attributes(warnings);
         }
+        if row.guards && !self.guarded() && !self.env.has(row.name) {
+            return None;
+        }
         if let Some(entry) = self.env.get(row.name) {
             let value = match entry.content {
                 Content::Literal(value) => Some(value.to_owned()),
@@ -121,12 +125,11 @@ impl<'s> Work<'s, '_> {
             return planned(Action::Skip("never-inject names it"), Level::Settings);
         }
         if let Some(field) = row.field {
-            let wanted = row.name != variables::NODE_IP
-                || self.chosen.is_some_and(|it| it.endpoint.needs_node_ip());
+            let wanted = row.name != variables::NODE_IP || self.needs_node_ip();
             let action = Action::First(field);
             return wanted.then(|| planned(action, Level::Identity)).flatten();
         }
-        if row.name == variables::SDK_DISABLED && self.env.may_have_more() {
+        if row.name == variables::SDK_DISABLED && self.env.may_define(row.name) {
             return planned(Action::Skip("envFrom may say otherwise"), Level::Identity);
         }
         let From { value, level } = self.value(row.name)?;
@@ -169,10 +172,16 @@ impl<'s> Work<'s, '_> {
                         .service_name(pod, &self.container.name),
                 )
             }),
-            variables::ENDPOINT => self.chosen.map(|it| From {
-                value: it.text.to_owned(),
-                level: it.level,
-            }),
+            variables::ENDPOINT => match self.chosen {
+                Some(it) => Some(From {
+                    value: it.text.to_owned(),
+                    level: it.level,
+                }),
+                None => self.guard(name),
+            },
+            variables::TRACES_ENDPOINT | variables::LOGS_ENDPOINT | variables::LITELLM_ENDPOINT => {
+                self.guard(name)
+            }
             variables::PROTOCOL => self.protocol.map(|it| From {
                 value: it.value.as_str().to_owned(),
                 level: it.level,
@@ -284,11 +293,17 @@ impl<'s> Work<'s, '_> {
     }
 
     /// True if `$(name)` in an entry at `index` is what the kubelet fills in: by our own entry, or
-    /// by one that is there already and stands before.
+    /// by one of the same field that is there already and stands before.
     fn refers(&self, name: &str, index: usize) -> bool {
         match self.env.get(name) {
             None => !self.never(name),
-            Some(entry) => matches!(entry.content, Content::Reference(_)) && entry.index < index,
+            Some(entry) => {
+                let field = match entry.content {
+                    Content::Reference(field) => field,
+                    Content::Literal(_) => None,
+                };
+                field.is_some() && field == variables::field_of(name) && entry.index < index
+            }
         }
     }
 

@@ -7,6 +7,8 @@ mod golden;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod prompts;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod support;
