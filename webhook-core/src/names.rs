@@ -29,7 +29,7 @@ pub(crate) const NATIVE_SIDECARS: &str = "telemetry.kaos.tools/native-sidecars";
 pub(crate) const NEVER_INJECT: &str = "telemetry.kaos.tools/never-inject";
 pub(crate) const CAPTURE: &str = "telemetry.kaos.tools/capture";
 pub(crate) const CAPTURE_CONTENT: &str = "telemetry.kaos.tools/capture-content";
-/// What was done, in JSON. Written, never obeyed.
+/// What was done, in JSON. Written; read only for who wrote an entry, ours or the KAOS operator.
 pub const STATUS: &str = "telemetry.kaos.tools/status";
 
 /// An annotation, for the documentation and for those who keep [`crate::NamespaceFacts`] small.

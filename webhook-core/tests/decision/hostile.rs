@@ -169,27 +169,6 @@ fn what_is_too_large_is_refused_before_it_is_read() {
     assert!(most < 1 << 16, "{most} bytes");
 }
 
-/// Twice the keys and twice the containers: about four times the bytes of the answer, and no more
-/// memory than that.
-#[test]
-fn work_grows_with_the_answer() {
-    let most = |containers: usize, keys: usize| {
-        let all: Vec<_> = (0..keys).map(|i| format!("k{i}=v")).collect();
-        let annotations = json!({"telemetry.kaos.tools/resource-attributes": all.join(",")});
-        let body = review(&annotations, &self::containers(containers));
-        let decision = bounded(&body);
-        assert_eq!(decision.outcome(), Outcome::Patched);
-        let (_, most) = HELD.get();
-        (most, decision.patch().len().cast_signed())
-    };
-    let (small, patch) = most(50, 60);
-    let (large, double) = most(100, 120);
-    assert!(
-        large * patch < 2 * small * double,
-        "{small} {large} for {patch} {double}"
-    );
-}
-
 #[test]
 fn no_value_grows_beyond_what_starts() {
     let own = |length: usize| {

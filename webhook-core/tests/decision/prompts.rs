@@ -24,7 +24,8 @@ fn agent(env: &Value) -> Value {
     pod(&labels, &json!({"name": "worker", "env": env}))
 }
 
-fn pod(labels: &Value, container: &Value) -> Value {
+/// The creation of a pod of one container, in `agents`.
+pub(crate) fn pod(labels: &Value, container: &Value) -> Value {
     json!({
         "kind": "AdmissionReview",
         "apiVersion": "admission.k8s.io/v1",

@@ -7,7 +7,7 @@ use proptest::sample::select;
 use serde_json::{Value, json};
 use webhook_core::{AgentContent, Doubt, Facts, Outcome, Settings};
 
-use crate::prompts::on_the_node;
+use crate::prompts::{on_the_node, pod};
 use crate::support::{KNOWN, check_laws, facts};
 
 const NAMES: [&str; 24] = [
@@ -101,12 +101,32 @@ fn variable() -> impl Strategy<Value = Value> {
     })
 }
 
+/// One of those that decide where prompts go.
+fn sending() -> impl Strategy<Value = Value> {
+    let name = select(vec![
+        "KAOS_TELEMETRY_NODE_IP",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    ]);
+    let value = select(vec![
+        KNOWN,
+        "http://$(KAOS_TELEMETRY_NODE_IP):4317",
+        "http://jaeger:4317",
+    ]);
+    (name, value, 0..6_u8).prop_map(|(name, value, how)| match how {
+        0 => json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}),
+        1 => json!({"name": name, "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}),
+        _ => json!({"name": name, "value": value}),
+    })
+}
+
 fn env() -> impl Strategy<Value = Option<Value>> {
     prop_oneof![
         Just(None),
         Just(Some(Value::Null)),
         prop::collection::vec(variable(), 0..7).prop_map(|all| Some(all.into())),
-        prop::collection::vec(variable(), 0..4).prop_map(|all| Some(all.into())),
+        prop::collection::vec(sending(), 0..4).prop_map(|all| Some(all.into())),
+        prop::collection::vec(sending(), 0..4).prop_map(|all| Some(all.into())),
         prop::collection::vec(variable(), 30..60).prop_map(|all| Some(all.into())),
     ]
 }
@@ -236,30 +256,55 @@ proptest! {
     #[test]
     fn prompts_stay_home(review in review(), node in any::<bool>()) {
         let facts = if node { on_the_node() } else { facts() };
-        let known = facts.settings().content_stripped.iter();
-        let known: Vec<_> = known.map(|it| it.replace("$(KAOS_TELEMETRY_NODE_IP)", NODE)).collect();
-        let (_, after) = check_laws(&review, &facts);
-        let before = &review["request"]["object"];
-        if !exports_content(before) {
-            return Ok(());
+        stay_home(&review, &facts)?;
+    }
+
+    /// The same where nothing but what decides it is there.
+    #[test]
+    fn prompts_of_an_agent_stay_home(env in prop::collection::vec(sending(), 0..5)) {
+        let labels = json!({"telemetry.kaos.tools/component": "agent"});
+        let review = pod(&labels, &json!({"name": "worker", "env": env}));
+        stay_home(&review, &on_the_node())?;
+    }
+}
+
+fn stay_home(review: &Value, facts: &Facts) -> Result<(), TestCaseError> {
+    let known = facts.settings().content_stripped.iter();
+    let known: Vec<_> = known
+        .map(|it| it.replace("$(KAOS_TELEMETRY_NODE_IP)", NODE))
+        .collect();
+    let (_, after) = check_laws(review, facts);
+    let before = &review["request"]["object"];
+    if !exports_content(before) {
+        return Ok(());
+    }
+    for (index, container) in after["spec"]["containers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .enumerate()
+    {
+        if container["env"] == before["spec"]["containers"][index]["env"] {
+            continue;
         }
-        for (index, container) in after["spec"]["containers"].as_array().unwrap().iter().enumerate() {
-            if container["env"] == before["spec"]["containers"][index]["env"] {
-                continue;
-            }
-            let mut from = container["envFrom"].as_array().into_iter().flatten();
-            prop_assert!(from.all(|it| it["prefix"] == "MEMORY_"), "envFrom may say anything");
-            let values = resolved(&container["env"]);
-            for name in ["", "TRACES_", "LOGS_"] {
-                let name = format!("OTEL_EXPORTER_OTLP_{name}ENDPOINT");
-                // What is not there the image may have.
-                let endpoint = values.get(&name).map_or("", String::as_str);
-                let bare = endpoint.trim_end_matches("/v1/traces").trim_end_matches("/v1/logs");
-                let bare = bare.trim_end_matches('/');
-                prop_assert!(known.iter().any(|it| it == bare), "{name} {endpoint:?}");
-            }
+        let mut from = container["envFrom"].as_array().into_iter().flatten();
+        prop_assert!(
+            from.all(|it| it["prefix"] == "MEMORY_"),
+            "envFrom may say anything"
+        );
+        let values = resolved(&container["env"]);
+        for name in ["", "TRACES_", "LOGS_"] {
+            let name = format!("OTEL_EXPORTER_OTLP_{name}ENDPOINT");
+            // What is not there the image may have.
+            let endpoint = values.get(&name).map_or("", String::as_str);
+            let bare = endpoint
+                .trim_end_matches("/v1/traces")
+                .trim_end_matches("/v1/logs");
+            let bare = bare.trim_end_matches('/');
+            prop_assert!(known.iter().any(|it| it == bare), "{name} {endpoint:?}");
         }
     }
+    Ok(())
 }
 
 /// What stands for the node's address, and for what nobody knows here.
