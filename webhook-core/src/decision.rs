@@ -29,6 +29,7 @@ pub use outcome::{Doubt, Outcome, Reason};
 use self::patch::Patch;
 use self::plan::{Plan, WhyNot};
 use self::warnings::Warnings;
+pub(crate) use self::wishes::is_line;
 use crate::facts::Facts;
 use crate::names;
 use crate::review::pod::Pod;
@@ -56,8 +57,12 @@ const MAX_ANNOTATION_BYTES: usize = 256 * 1024;
 /// Pure: no clock, no network, no lock. Whatever is doubtful is [`Outcome::FailOpen`]; only a
 /// body that is no review at all is an error.
 pub fn decide(body: &[u8], facts: &Facts) -> Result<Decision, BadReview> {
+    // Before anything is built of it: what follows costs time and memory by its size.
+    if body.len() > MAX_POD_BYTES {
+        return without_a_pod(body, Doubt::PodTooLarge);
+    }
     let Ok(request) = review::request::<Pod<'_>>(body) else {
-        return without_a_pod(body);
+        return without_a_pod(body, Doubt::UnreadablePod);
     };
     let mut decision = Decision::without_patch(&request.uid, Outcome::Patched);
     if !request.creates_pod() {
@@ -73,12 +78,13 @@ pub fn decide(body: &[u8], facts: &Facts) -> Result<Decision, BadReview> {
     Ok(decision)
 }
 
-/// Decides on a body that is no review of a pod: of something else, or of nothing at all.
-fn without_a_pod(body: &[u8]) -> Result<Decision, BadReview> {
+/// Decides on a body whose pod is not looked at, by `doubt`, or that is none of a pod.
+fn without_a_pod(body: &[u8], doubt: Doubt) -> Result<Decision, BadReview> {
     let request = review::request::<Present>(body)?;
     let mut decision = Decision::without_patch(&request.uid, Outcome::Patched);
     if request.creates_pod() {
-        decision.fail_open(Doubt::UnreadablePod);
+        request.object.ok_or(BadReview::NoObject)?;
+        decision.fail_open(doubt);
     } else {
         decision.outcome = Outcome::Unchanged(Reason::NotAPodsCreation);
     }

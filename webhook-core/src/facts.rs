@@ -232,7 +232,7 @@ impl NamespaceFacts {
         };
         let kept = annotations
             .into_iter()
-            .filter_map(|(key, value)| Some((known(key)?.name, value.to_owned())));
+            .filter_map(|(key, value)| Some((known(key)?.name, names::cut(value).to_owned())));
         Self {
             opted_in: labels
                 .into_iter()
@@ -267,7 +267,7 @@ impl ComponentFacts {
                 .get("endpoint")
                 .and_then(Value::as_str)
                 .filter(|endpoint| !endpoint.is_empty())
-                .map(Box::from),
+                .map(|endpoint| Box::from(names::cut(endpoint))),
         });
         Self {
             telemetry,
@@ -374,6 +374,16 @@ mod tests {
         let (enabled, endpoint) = (true, None);
         assert_eq!(on, Some(Telemetry { enabled, endpoint }));
         assert_eq!(of(Kind::McpServer, json!(null)), None);
+    }
+
+    #[test]
+    fn no_more_is_kept_than_tells_that_it_is_too_long() {
+        let long = "é".repeat(1 << 20);
+        let facts = NamespaceFacts::new([], [(names::ENDPOINT, long.as_str())]);
+        let kept = facts.annotation(names::ENDPOINT).unwrap();
+        assert!(!names::fits(kept) && kept.len() < 5000);
+        let telemetry = component(&long).telemetry.unwrap();
+        assert!(telemetry.endpoint.unwrap().len() < 5000);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) const NATIVE_SIDECARS: &str = "telemetry.kaos.tools/native-sidecars";
 pub(crate) const NEVER_INJECT: &str = "telemetry.kaos.tools/never-inject";
 pub(crate) const CAPTURE: &str = "telemetry.kaos.tools/capture";
 pub(crate) const CAPTURE_CONTENT: &str = "telemetry.kaos.tools/capture-content";
-/// What was done, in JSON. Written, never obeyed.
+/// What was done, in JSON. Written; read only for who wrote an entry, ours or the KAOS operator.
 pub const STATUS: &str = "telemetry.kaos.tools/status";
 
 /// An annotation, for the documentation and for those who keep [`crate::NamespaceFacts`] small.
@@ -110,3 +110,18 @@ pub const ANNOTATIONS: [Annotation; 16] = [
         "Written, never read as a wish: what was done, in JSON (version, configuration's hash, kind, variables by container, reason).",
     ),
 ];
+
+/// A longer annotation of ours is ignored: its text is read again for each container.
+pub(crate) const MAX_BYTES: usize = 4096;
+/// As is one that lists more.
+pub(crate) const MAX_ITEMS: usize = 128;
+
+/// False if an annotation of ours is so long that it is ignored.
+pub(crate) fn fits(value: &str) -> bool {
+    value.len() <= MAX_BYTES && value.bytes().filter(|it| *it == b',').count() < MAX_ITEMS
+}
+
+/// As much of a value as has to be kept to tell that it is too long.
+pub(crate) fn cut(value: &str) -> &str {
+    &value[..value.ceil_char_boundary(MAX_BYTES + 1)]
+}

@@ -1,10 +1,12 @@
 //! Reads an `AdmissionReview` as it came, borrowing from its bytes.
 
+mod list;
 pub(crate) mod pod;
 mod text;
 
 use serde::Deserialize;
 
+pub(crate) use list::{List, MAX_NAME_BYTES, Name};
 pub(crate) use text::{Map, Present, Text};
 
 /// Why a body is no review. The rim answers 400: the API server then obeys the failure policy,

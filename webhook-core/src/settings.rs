@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use default::{LOG_LEVELS, SAMPLERS};
 
 use crate::decision::endpoint::{self, Endpoint};
+use crate::decision::is_line;
 
 /// What is injected where nothing closer says otherwise.
 ///
@@ -96,8 +97,8 @@ pub enum SettingsError {
 impl Settings {
     /// Reads and validates; an empty text gives the defaults.
     pub fn from_yaml(text: &str) -> Result<Self, SettingsError> {
-        let settings: Option<Self> =
-            serde_norway::from_str(text).map_err(|error| SettingsError::Yaml(error.to_string()))?;
+        let settings: Option<Self> = serde_norway::from_str(text)
+            .map_err(|error| SettingsError::Yaml(without_values(&error.to_string())))?;
         let settings = settings.unwrap_or_default();
         settings.validate()?;
         Ok(settings)
@@ -121,20 +122,34 @@ impl Settings {
         {
             return refuse("endpoint", fault.to_string());
         }
-        for endpoint in &self.content_stripped {
+        for (index, endpoint) in self.content_stripped.iter().enumerate() {
             if let Err(fault) = Endpoint::parse(endpoint) {
-                return refuse("contentStripped", format!("{endpoint:?} {fault}"));
+                return refuse("contentStripped", format!("entry {index} {fault}"));
+            }
+            if !endpoint::is_one_place(endpoint) {
+                let why = "a host without a dot is another one in each namespace";
+                return refuse("contentStripped", format!("entry {index}: {why}"));
             }
         }
         if let Some(sampler) = &self.sampler
             && !SAMPLERS.contains(&sampler.as_str())
         {
-            return refuse("sampler", format!("{sampler:?} is none that SDKs know"));
+            return refuse("sampler", "is none that SDKs know".to_owned());
+        }
+        let not_a_line = || "is empty, or has characters that no variable can hold".to_owned();
+        if !self.propagators.is_empty() && !is_line(&self.propagators) {
+            return refuse("propagators", not_a_line());
+        }
+        if { self.sampler_arg.as_ref() }.is_some_and(|it| !is_line(it)) {
+            return refuse("samplerArg", not_a_line());
+        }
+        if let Some(index) = self.never_inject.iter().position(|it| !is_line(it)) {
+            return refuse("neverInject", format!("entry {index} {}", not_a_line()));
         }
         if let Some(level) = &self.log_level
             && !LOG_LEVELS.contains(&level.as_str())
         {
-            return refuse("logLevel", format!("{level:?} is not a level of KAOS"));
+            return refuse("logLevel", "is not a level of KAOS".to_owned());
         }
         for name in self.resource_attributes.keys() {
             if name.is_empty() {
@@ -157,11 +172,32 @@ impl Settings {
         format!("{hash:016x}")
     }
 
+    /// The same of a signal's own endpoint, which has the signal's path where HTTP is spoken.
+    pub(crate) fn strips_signal(&self, endpoint: &str) -> bool {
+        let bare = ["/v1/traces", "/v1/logs"];
+        let bare = { bare }.iter().find_map(|path| endpoint.strip_suffix(path));
+        self.strips(endpoint) || bare.is_some_and(|it| self.strips(it))
+    }
+
     /// True if what is sent to `endpoint` is known to lose prompts and answers on its way.
     pub(crate) fn strips(&self, endpoint: &str) -> bool {
         self.content_stripped
             .iter()
             .any(|known| endpoint::same(known, endpoint))
+    }
+}
+
+/// What a parser says, without the value that it quotes: an endpoint may hold a password.
+fn without_values(said: &str) -> String {
+    let start = ["unknown variant ", "invalid type: ", "invalid value: "]
+        .into_iter()
+        .filter_map(|it| said.find(it))
+        .min();
+    match (start, said.rfind(", expected ")) {
+        (Some(start), Some(end)) if start < end => {
+            format!("{}not so{}", &said[..start], &said[end..])
+        }
+        _ => said.to_owned(),
     }
 }
 
@@ -203,6 +239,9 @@ mod tests {
         );
         assert_eq!(Settings::from_yaml(""), Ok(defaults.clone()));
         assert_eq!(Settings::from_yaml("# nothing\n"), Ok(defaults));
+        // As the page says to those whose images bring their own.
+        let quiet = Settings::from_yaml("logLevel: null").unwrap();
+        assert_eq!(quiet.log_level, None);
     }
 
     #[test]
@@ -230,6 +269,58 @@ mod tests {
         assert!(said("logLevel: loud").starts_with("logLevel: "));
         assert!(said("contentStripped: [c]").starts_with("contentStripped: "));
         assert!(said("resourceAttributes: {'': a}").starts_with("resourceAttributes: "));
+    }
+
+    #[test]
+    fn what_no_variable_can_hold_is_refused() {
+        let said = |text: &str| Settings::from_yaml(text).unwrap_err().to_string();
+        assert!(said(r#"propagators: "b3\0""#).starts_with("propagators: "));
+        assert!(said(r#"samplerArg: "0.1\n""#).starts_with("samplerArg: "));
+        assert!(said(r#"neverInject: [A, "B\0"]"#).starts_with("neverInject: entry 1 "));
+        assert!(Settings::from_yaml("propagators: ''").is_ok());
+    }
+
+    #[test]
+    fn no_error_says_a_value() {
+        for text in [
+            "contentStripped: ['https://user:swordfish@c:0']",
+            "endpoint: https://user:swordfish@c:0",
+            "protocol: https://user:swordfish@c",
+            "agentContent: 'x`, expected swordfish'",
+            "enabled: swordfish",
+            "contentStripped: swordfish",
+            "sampler: swordfish",
+            "logLevel: swordfish",
+            "swordfish",
+        ] {
+            let error = Settings::from_yaml(text).unwrap_err();
+            let said = format!("{error} {error:?}");
+            assert!(!said.contains("swordfish"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_each_namespace_has_is_not_known() {
+        let refused = |text: &str| {
+            let yaml = format!("contentStripped: ['http://c.example', '{text}']");
+            Settings::from_yaml(&yaml).err().map(|it| it.to_string())
+        };
+        for text in ["http://otel-collector:4317", "https://u:p.w@collector/a.b"] {
+            let said = refused(text).unwrap();
+            assert!(
+                said.starts_with("contentStripped: entry 1: a host"),
+                "{said}"
+            );
+        }
+        for text in [
+            "http://otel-collector.telemetry.svc:4317",
+            "http://10.0.0.1:4317",
+            "http://[::1]:4317",
+            "http://localhost:4317",
+            "http://$(KAOS_TELEMETRY_NODE_IP):4317",
+        ] {
+            assert_eq!(refused(text), None, "{text}");
+        }
     }
 
     #[test]

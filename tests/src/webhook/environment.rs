@@ -205,7 +205,10 @@ fn value(shape: Shape, variable: &str, namespace: &str, pod: &str) -> Result<Str
         "OTEL_SDK_DISABLED" => "false".to_owned(),
         "OTEL_SERVICE_NAME" => service(shape, pod),
         "OTEL_EXPORTER" => "otlp_grpc".to_owned(),
-        "OTEL_EXPORTER_OTLP_ENDPOINT" => STRIPPED.to_owned(),
+        "OTEL_EXPORTER_OTLP_ENDPOINT"
+        | "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+        | "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"
+        | "OTEL_ENDPOINT" => STRIPPED.to_owned(),
         "OTEL_EXPORTER_OTLP_PROTOCOL" => "grpc".to_owned(),
         ATTRIBUTES => attributes(shape, namespace, pod),
         "OTEL_PROPAGATORS" => "tracecontext,baggage".to_owned(),

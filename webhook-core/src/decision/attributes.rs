@@ -1,11 +1,15 @@
 //! `OTEL_RESOURCE_ATTRIBUTES`: how its values are written, and merged with what is there.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 /// Attributes in their order, keys once each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Attributes<'a>(Vec<(&'a str, Value<'a>)>);
+pub(crate) struct Attributes<'a> {
+    all: Vec<(&'a str, Value<'a>)>,
+    keys: HashSet<&'a str>,
+}
 
 /// An attribute's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +28,8 @@ pub(crate) fn text(text: &str) -> Value<'_> {
 impl<'a> Attributes<'a> {
     /// Adds an attribute unless its key is there.
     pub(crate) fn add(&mut self, key: &'a str, value: Value<'a>) {
-        if !self.0.iter().any(|(it, _)| *it == key) {
-            self.0.push((key, value));
+        if self.keys.insert(key) {
+            self.all.push((key, value));
         }
     }
 
@@ -33,13 +37,13 @@ impl<'a> Attributes<'a> {
     ///
     /// `there` follows: of keys that come twice, SDKs take the last. None if nothing is missing.
     pub(crate) fn before(&self, there: &str) -> Option<String> {
-        let theirs: Vec<&str> = there
+        let theirs: HashSet<&str> = there
             .split(',')
             .filter_map(|item| item.split_once('='))
             .map(|(key, _)| key.trim())
             .collect();
         let mut out = String::new();
-        for (key, value) in &self.0 {
+        for (key, value) in &self.all {
             let key = encoded(key);
             if theirs.contains(&key.as_str()) {
                 continue;

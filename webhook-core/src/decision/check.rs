@@ -52,11 +52,11 @@ pub(crate) fn applies(patch: &[u8], pod: &Pod<'_>) -> bool {
 
 impl<'a> Shape<'a> {
     fn of(pod: &'a Pod<'a>) -> Self {
-        let env = |list: &'a Option<Vec<Container<'a>>>| {
-            let containers = list.iter().flatten();
+        let env = |list: Option<&'a [Container<'a>]>| {
+            let containers = list.into_iter().flatten();
             let env = containers.map(|received| Env {
                 received,
-                entries: received.env.as_ref().map(Vec::len),
+                entries: received.env.as_deref().map(<[_]>::len),
                 moved: false,
             });
             env.collect()
@@ -65,8 +65,8 @@ impl<'a> Shape<'a> {
         Self {
             metadata: metadata.is_some(),
             annotations: metadata.is_some_and(|it| it.annotations.is_some()),
-            containers: env(&pod.spec.containers),
-            init_containers: env(&pod.spec.init_containers),
+            containers: env(pod.spec.containers.as_deref()),
+            init_containers: env(pod.spec.init_containers.as_deref()),
         }
     }
 

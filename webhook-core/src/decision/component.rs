@@ -16,6 +16,16 @@ pub(crate) struct Component<'a> {
     pub(crate) by_operator: bool,
     /// What made the pod.
     pub(crate) workload: Option<Workload<'a>>,
+    /// What it seems to run, whatever its kind.
+    pub(crate) looks_like: Looks,
+}
+
+/// What a pod seems to run, by any label and any container. Guessed for the worse: prompts count
+/// on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Looks {
+    pub(crate) agent: bool,
+    pub(crate) litellm: bool,
 }
 
 /// What a component's environment is written for.
@@ -61,6 +71,7 @@ impl<'a> Component<'a> {
             resource,
             by_operator: resource.is_some() && operator,
             workload: Workload::of(pod),
+            looks_like: Looks::of(pod),
         })
     }
 
@@ -71,7 +82,7 @@ impl<'a> Component<'a> {
 
     /// True if its SDK exports prompts and answers when it is on.
     pub(crate) fn exports_content(&self) -> bool {
-        matches!(self.sdk, Some(Sdk::Agent | Sdk::Proxy))
+        self.looks_like.agent || self.looks_like.litellm
     }
 
     /// The container that the KAOS operator makes.
@@ -109,6 +120,22 @@ impl<'a> Component<'a> {
         let named = metadata.and_then(|it| it.name.as_deref());
         let name = generated.or(named).filter(|it| !it.is_empty());
         name.unwrap_or(container).to_owned()
+    }
+}
+
+impl Looks {
+    fn of(pod: &Pod<'_>) -> Self {
+        let labels = [pod.label("app"), pod.label(names::COMPONENT)];
+        let labelled = { labels }
+            .into_iter()
+            .flatten()
+            .any(|it| Kind::parse(it) == Some(Kind::Agent));
+        let init = pod.spec.init_containers.iter().flatten();
+        let mut all = containers(pod).chain(init.clone());
+        Self {
+            agent: labelled || all.any(|it| &*it.name == "agent"),
+            litellm: is_litellm(pod) || { init }.any(runs_litellm),
+        }
     }
 }
 
@@ -163,13 +190,14 @@ pub(crate) fn is_ollama(pod: &Pod<'_>) -> bool {
 }
 
 fn is_litellm(pod: &Pod<'_>) -> bool {
-    let own = |it: &Container<'_>| {
-        let mut env = it.env.iter().flatten();
-        says(it, "litellm")
-            || env.any(|variable| variable.name.starts_with("LITELLM_"))
-            || (&*it.name == "model-api" && has_port(it, 8000))
-    };
-    containers(pod).any(own) || has_volume(pod, "litellm-config")
+    containers(pod).any(runs_litellm) || has_volume(pod, "litellm-config")
+}
+
+fn runs_litellm(container: &Container<'_>) -> bool {
+    let mut env = container.env.iter().flatten();
+    says(container, "litellm")
+        || env.any(|variable| variable.name.starts_with("LITELLM_"))
+        || (&*container.name == "model-api" && has_port(container, 8000))
 }
 
 fn containers<'a>(pod: &'a Pod<'a>) -> impl Iterator<Item = &'a Container<'a>> {

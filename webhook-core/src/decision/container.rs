@@ -16,6 +16,11 @@ use super::wishes::{Levels, Wishes};
 use crate::review::pod::Container;
 use crate::settings::Protocol;
 
+/// No container starts with a string of more than 128 KiB, and references may still grow.
+const MAX_VALUE_BYTES: usize = 32 * 1024;
+/// The user's own attributes are left alone beyond this: they are looked through.
+const MAX_OWN_ATTRIBUTES_BYTES: usize = 16 * 1024;
+
 /// What all containers of a pod have in common.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'s, 'a> {
@@ -83,7 +88,8 @@ pub(crate) fn plan<'a>(
         return Err(Reason::ContentNotStripped);
     }
     work.protocol = work.protocol();
-    if env.may_have_more() {
+    let mut ours = ROWS.iter().filter(|row| row.is_for(subject.component));
+    if ours.any(|row| env.may_define(row.name)) {
         warnings.push(format!(
             "container {}: envFrom cannot be seen here; env wins over it: name what must stay in telemetry.kaos.tools/never-inject",
             container.name
@@ -105,10 +111,13 @@ impl<'s> Work<'s, '_> {
         if row.name == variables::RESOURCE_ATTRIBUTES {
             return self.resource_attributes(warnings);
         }
+        if row.guards && !self.guarded() && !self.env.has(row.name) {
+            return None;
+        }
         if let Some(entry) = self.env.get(row.name) {
             let value = match entry.content {
                 Content::Literal(value) => Some(value.to_owned()),
-                Content::Reference => None,
+                Content::Reference(_) => None,
             };
             return planned(Action::Keep(value), self.level_of(row.name));
         }
@@ -116,16 +125,26 @@ impl<'s> Work<'s, '_> {
             return planned(Action::Skip("never-inject names it"), Level::Settings);
         }
         if let Some(field) = row.field {
-            let wanted = row.name != variables::NODE_IP
-                || self.chosen.is_some_and(|it| it.endpoint.needs_node_ip());
+            let wanted = row.name != variables::NODE_IP || self.needs_node_ip();
             let action = Action::First(field);
             return wanted.then(|| planned(action, Level::Identity)).flatten();
         }
-        if row.name == variables::SDK_DISABLED && self.env.may_have_more() {
+        if row.name == variables::SDK_DISABLED && self.env.may_define(row.name) {
             return planned(Action::Skip("envFrom may say otherwise"), Level::Identity);
         }
         let From { value, level } = self.value(row.name)?;
+        if value.len() > MAX_VALUE_BYTES {
+            self.too_long(row.name, warnings);
+            return planned(Action::Skip("it would be too long"), level);
+        }
         planned(Action::Last(value), level)
+    }
+
+    fn too_long(&self, name: &str, warnings: &mut Warnings) {
+        warnings.push(format!(
+            "container {}: {name} would be too long: left alone",
+            self.container.name
+        ));
     }
 
     /// The value of a variable that the container does not have.
@@ -153,10 +172,16 @@ impl<'s> Work<'s, '_> {
                         .service_name(pod, &self.container.name),
                 )
             }),
-            variables::ENDPOINT => self.chosen.map(|it| From {
-                value: it.text.to_owned(),
-                level: it.level,
-            }),
+            variables::ENDPOINT => match self.chosen {
+                Some(it) => Some(From {
+                    value: it.text.to_owned(),
+                    level: it.level,
+                }),
+                None => self.guard(name),
+            },
+            variables::TRACES_ENDPOINT | variables::LOGS_ENDPOINT | variables::LITELLM_ENDPOINT => {
+                self.guard(name)
+            }
             variables::PROTOCOL => self.protocol.map(|it| From {
                 value: it.value.as_str().to_owned(),
                 level: it.level,
@@ -202,6 +227,10 @@ impl<'s> Work<'s, '_> {
         }
         let Some(entry) = entry else {
             let ours = self.attributes(usize::MAX).before("")?;
+            if ours.len() > MAX_VALUE_BYTES {
+                self.too_long(name, warnings);
+                return planned(Action::Skip("it would be too long"), Level::Identity);
+            }
             return planned(Action::Last(ours), Level::Identity);
         };
         let Content::Literal(there) = entry.content else {
@@ -211,8 +240,17 @@ impl<'s> Work<'s, '_> {
             ));
             return planned(Action::Keep(None), Level::PodEnv);
         };
+        let keep = || planned(Action::Keep(Some(there.to_owned())), self.level_of(name));
+        if there.len() > MAX_OWN_ATTRIBUTES_BYTES {
+            self.too_long(name, warnings);
+            return keep();
+        }
         match self.attributes(entry.index).before(there) {
-            None => planned(Action::Keep(Some(there.to_owned())), self.level_of(name)),
+            None => keep(),
+            Some(ours) if ours.len() + there.len() > MAX_VALUE_BYTES => {
+                self.too_long(name, warnings);
+                keep()
+            }
             Some(ours) => planned(Action::Merge(entry.index, ours + there), Level::Identity),
         }
     }
@@ -255,16 +293,22 @@ impl<'s> Work<'s, '_> {
     }
 
     /// True if `$(name)` in an entry at `index` is what the kubelet fills in: by our own entry, or
-    /// by one that is there already and stands before.
+    /// by one of the same field that is there already and stands before.
     fn refers(&self, name: &str, index: usize) -> bool {
         match self.env.get(name) {
             None => !self.never(name),
-            Some(entry) => entry.content == Content::Reference && entry.index < index,
+            Some(entry) => {
+                let field = match entry.content {
+                    Content::Reference(field) => field,
+                    Content::Literal(_) => None,
+                };
+                field.is_some() && field == variables::field_of(name) && entry.index < index
+            }
         }
     }
 
     fn never(&self, name: &str) -> bool {
-        self.subject.wishes.never.contains(&name)
+        self.subject.wishes.never.contains(name)
     }
 
     /// Who wrote the entry that is there.

@@ -1,5 +1,6 @@
 //! Endpoints of OTLP exporters: which cannot be right.
 
+use crate::names;
 use crate::settings::Protocol;
 
 /// The variable that an endpoint may refer to.
@@ -17,6 +18,8 @@ pub(crate) struct Endpoint<'a> {
 pub(crate) enum Fault {
     #[error("is empty")]
     Empty,
+    #[error("is too long")]
+    Long,
     #[error("has no http:// or https://")]
     Scheme,
     #[error("has no host")]
@@ -38,6 +41,9 @@ impl<'a> Endpoint<'a> {
     pub(crate) fn parse(text: &'a str) -> Result<Self, Fault> {
         if text.is_empty() {
             return Err(Fault::Empty);
+        }
+        if text.len() > names::MAX_BYTES {
+            return Err(Fault::Long);
         }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.contains(['"', '\\']) {
             return Err(Fault::Characters);
@@ -87,6 +93,16 @@ impl<'a> Endpoint<'a> {
     }
 }
 
+/// False if the host is a bare name: a resolver looks for it in the pod's own namespace first.
+pub(crate) fn is_one_place(text: &str) -> bool {
+    let Some((_, rest)) = split_scheme(text) else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (host, _) = split_port(authority.rsplit('@').next().unwrap_or_default());
+    host.contains(['.', ':', '$']) || host.eq_ignore_ascii_case("localhost")
+}
+
 /// True if both are the same place: case of scheme and host and a last `/` do not matter.
 pub(crate) fn same(one: &str, other: &str) -> bool {
     let parts = |text: &str| {
@@ -130,8 +146,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_right_is_refused() {
-        let fault = |text| Endpoint::parse(text).unwrap_err();
+        let fault = |text: &str| Endpoint::parse(text).unwrap_err();
         assert_eq!(fault(""), Fault::Empty);
+        assert_eq!(fault(&format!("http://{}", "c".repeat(4096))), Fault::Long);
         assert_eq!(fault("collector:4317"), Fault::Scheme);
         assert_eq!(fault("grpc://collector:4317"), Fault::Scheme);
         assert_eq!(fault("http://"), Fault::Host);

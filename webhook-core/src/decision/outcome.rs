@@ -53,7 +53,7 @@ pub enum Reason {
 /// Why the pod stays as it is though it might have deserved a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Doubt {
-    /// The object is not of a pod's shape.
+    /// The object is not of a pod's shape, or a list or a name in it is too long.
     UnreadablePod,
     /// The namespace was never seen: its wishes are not known.
     UnknownNamespace,
@@ -215,7 +215,9 @@ impl Doubt {
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
-            Self::UnreadablePod => "the object could not be read as a pod",
+            Self::UnreadablePod => {
+                "the object could not be read as a pod, or one of its lists or names is too long"
+            }
             Self::UnknownNamespace => "this namespace is not known yet",
             Self::PodTooLarge => "the pod is so big that a little more might be refused",
             Self::AnnotationsTooLarge => "its annotations are so big that more might be refused",

@@ -32,7 +32,9 @@ pub(crate) fn places<'a>(subject: Subject<'_, 'a>, warnings: &mut Warnings) -> V
         .map(at("initContainers"));
     let own = spec.containers.iter().flatten().enumerate();
     let mut all: Vec<_> = own.map(at("containers")).chain(native).collect();
-    if let Some(wanted) = pod.annotation(names::CONTAINERS) {
+    let wanted = subject.levels.annotations(names::CONTAINERS);
+    // Of the pod alone: no namespace has it.
+    if let Some(wanted) = { wanted }.map(|it| it.value).next() {
         unknown(wanted, names::CONTAINERS, &all, warnings);
         all.retain(|place| list(wanted).any(|name| name == &*place.container.name));
         return all;

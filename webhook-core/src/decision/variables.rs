@@ -21,13 +21,15 @@ pub(crate) const FASTAPI_EXCLUDED_URLS: &str = "OTEL_PYTHON_FASTAPI_EXCLUDED_URL
 pub(crate) const EXCLUDED_URLS: &str = "OTEL_PYTHON_EXCLUDED_URLS";
 pub(crate) const LOG_LEVEL: &str = "LOG_LEVEL";
 
-/// Never written; each sends some signal elsewhere, or is `LiteLLM`'s older name of the endpoint.
-pub(crate) const OTHER_ENDPOINTS: [&str; 3] = [
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
-    LITELLM_ENDPOINT,
-];
+pub(crate) const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+pub(crate) const LOGS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT";
+/// `LiteLLM`'s older name of the endpoint.
 pub(crate) const LITELLM_ENDPOINT: &str = "OTEL_ENDPOINT";
+pub(crate) const TRACES_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL";
+pub(crate) const LOGS_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL";
+
+/// Each sends some signal with prompts elsewhere than the common endpoint.
+pub(crate) const OTHER_ENDPOINTS: [&str; 3] = [TRACES_ENDPOINT, LOGS_ENDPOINT, LITELLM_ENDPOINT];
 
 /// A variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub(crate) struct Row {
     kinds: &'static [Sdk],
     /// True if only components of KAOS get it.
     only_kaos: bool,
+    /// True if it only keeps prompts from going where the image's own environment says.
+    pub(crate) guards: bool,
     /// The value, for the documentation.
     pub(crate) value: &'static str,
     /// Where it comes from, for the documentation.
@@ -47,6 +51,19 @@ pub(crate) struct Row {
 const ALL: &[Sdk] = &[Sdk::Agent, Sdk::McpServer, Sdk::MemoryStore, Sdk::Proxy];
 const SERVERS: &[Sdk] = &[Sdk::Agent, Sdk::McpServer, Sdk::MemoryStore];
 const PROXY: &[Sdk] = &[Sdk::Proxy];
+const EXPORTERS: &[Sdk] = &[Sdk::Agent, Sdk::Proxy];
+
+const fn guard(name: &'static str, kinds: &'static [Sdk], value: &'static str) -> Row {
+    Row {
+        guards: true,
+        ..row(
+            name,
+            kinds,
+            value,
+            "the endpoint, with `agentContent: strip`",
+        )
+    }
+}
 
 const fn field(name: &'static str, path: &'static str, value: &'static str) -> Row {
     Row {
@@ -66,13 +83,14 @@ const fn row(
         field: None,
         kinds,
         only_kaos: false,
+        guards: false,
         value,
         source,
     }
 }
 
 /// All variables, in the order in which a container gets them.
-pub(crate) const ROWS: [Row; 18] = [
+pub(crate) const ROWS: [Row; 21] = [
     field(
         NODE_IP,
         "status.hostIP",
@@ -104,6 +122,21 @@ pub(crate) const ROWS: [Row; 18] = [
         ALL,
         "a URL",
         "pod annotation, custom resource, namespace annotation, configuration",
+    ),
+    guard(
+        TRACES_ENDPOINT,
+        EXPORTERS,
+        "the endpoint (and `/v1/traces` for `http/protobuf`), whatever the image says",
+    ),
+    guard(
+        LOGS_ENDPOINT,
+        EXPORTERS,
+        "the endpoint (and `/v1/logs` for `http/protobuf`), whatever the image says",
+    ),
+    guard(
+        LITELLM_ENDPOINT,
+        PROXY,
+        "the endpoint (and `/v1/traces` for `http/protobuf`), whatever the image says",
     ),
     row(
         PROTOCOL,
@@ -163,9 +196,18 @@ pub(crate) const ROWS: [Row; 18] = [
 impl Row {
     /// True if a component of this kind gets it.
     pub(crate) fn is_for(&self, component: &Component<'_>) -> bool {
+        if self.guards {
+            let here = self.name != LITELLM_ENDPOINT || component.looks_like.litellm;
+            return here && component.sdk.is_some() && component.exports_content();
+        }
         component.sdk.is_some_and(|sdk| self.kinds.contains(&sdk))
             && (!self.only_kaos || component.resource.is_some())
     }
+}
+
+/// The field of the downward API that a variable of ours holds.
+pub(crate) fn field_of(name: &str) -> Option<&'static str> {
+    ROWS.iter().find(|row| row.name == name)?.field
 }
 
 #[cfg(test)]

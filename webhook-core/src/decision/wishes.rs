@@ -1,5 +1,7 @@
 //! What annotations, the custom resource and the configuration wish for a pod, field by field.
 
+use std::collections::HashSet;
+
 use super::attributes;
 use super::level::{From, Level};
 use super::warnings::Warnings;
@@ -29,7 +31,7 @@ pub(crate) struct Wishes<'a> {
     pub(crate) compose: bool,
     /// Resource attributes of annotations, the pod's first.
     pub(crate) attributes: Vec<(&'a str, &'a str)>,
-    pub(crate) never: Vec<&'a str>,
+    pub(crate) never: HashSet<&'a str>,
     pub(crate) native_sidecars: bool,
     pub(crate) capture: Option<&'a str>,
     pub(crate) capture_content: bool,
@@ -38,6 +40,7 @@ pub(crate) struct Wishes<'a> {
 impl<'a> Levels<'a> {
     pub(crate) fn wishes(self, warnings: &mut Warnings) -> Wishes<'a> {
         let settings = self.settings;
+        self.warn_of_long_ones(warnings);
         let mut closest = |name, setting: Option<&'a str>, valid: fn(&str) -> bool| {
             self.closest(name, setting, valid, warnings)
         };
@@ -70,7 +73,7 @@ impl<'a> Levels<'a> {
         }
     }
 
-    /// An annotation's values, the pod's first.
+    /// An annotation's values, the pod's first; without those that are too long.
     pub(crate) fn annotations(
         self,
         name: &'static str,
@@ -80,6 +83,28 @@ impl<'a> Levels<'a> {
         let namespace = self.namespace.annotation(name);
         pod.into_iter()
             .chain(namespace.map(at(Level::NamespaceAnnotation)))
+            .filter(|wish| names::fits(wish.value))
+    }
+
+    fn warn_of_long_ones(self, warnings: &mut Warnings) {
+        for name in names::ANNOTATIONS.map(|it| it.name) {
+            if name == names::STATUS {
+                continue;
+            }
+            let said = [
+                (Level::PodAnnotation, self.pod.annotation(name)),
+                (Level::NamespaceAnnotation, self.namespace.annotation(name)),
+            ];
+            for (level, value) in said {
+                if value.is_some_and(|value| !names::fits(value)) {
+                    warnings.push(format!(
+                        "{level} {name} has more than {} bytes or {} items: not used",
+                        names::MAX_BYTES,
+                        names::MAX_ITEMS
+                    ));
+                }
+            }
+        }
     }
 
     /// True or false if the pod's label or annotation says whether it is to be injected into.
@@ -125,7 +150,7 @@ impl<'a> Levels<'a> {
         said.flatten().collect()
     }
 
-    fn never(self) -> Vec<&'a str> {
+    fn never(self) -> HashSet<&'a str> {
         let settings = self.settings.never_inject.iter().map(String::as_str);
         let said = self.annotations(names::NEVER_INJECT);
         said.flat_map(|wish| list(wish.value))
@@ -140,7 +165,7 @@ pub(crate) fn list(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Something that a variable can hold and a log can show.
-fn is_line(text: &str) -> bool {
+pub(crate) fn is_line(text: &str) -> bool {
     !text.trim().is_empty() && !text.chars().any(char::is_control)
 }
 

@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 
-use super::{Map, Present, Text};
+use super::{List, MAX_NAME_BYTES, Map, Name, Text};
+
+/// A pod of more containers, init containers or not, is left alone.
+const MAX_CONTAINERS: usize = 256;
 
 /// A pod as received.
 #[derive(Debug, Deserialize)]
@@ -17,26 +20,26 @@ pub(crate) struct Pod<'a> {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Metadata<'a> {
     #[serde(borrow, default)]
-    pub(crate) name: Option<Text<'a>>,
+    pub(crate) name: Option<Name<'a>>,
     #[serde(borrow, default)]
-    pub(crate) generate_name: Option<Text<'a>>,
+    pub(crate) generate_name: Option<Name<'a>>,
     /// Empty at creation by some clients: the request's is the truth.
     #[serde(borrow, default)]
-    pub(crate) namespace: Option<Text<'a>>,
+    pub(crate) namespace: Option<Name<'a>>,
     #[serde(borrow, default)]
     pub(crate) labels: Option<Map<'a>>,
     #[serde(borrow, default)]
     pub(crate) annotations: Option<Map<'a>>,
     #[serde(borrow, default)]
-    pub(crate) owner_references: Option<Vec<Owner<'a>>>,
+    pub(crate) owner_references: Option<List<Owner<'a>>>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Owner<'a> {
     #[serde(borrow, default)]
-    pub(crate) kind: Text<'a>,
+    pub(crate) kind: Name<'a>,
     #[serde(borrow, default)]
-    pub(crate) name: Text<'a>,
+    pub(crate) name: Name<'a>,
     #[serde(default)]
     pub(crate) controller: Option<bool>,
 }
@@ -45,11 +48,11 @@ pub(crate) struct Owner<'a> {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Spec<'a> {
     #[serde(borrow, default)]
-    pub(crate) containers: Option<Vec<Container<'a>>>,
+    pub(crate) containers: Option<List<Container<'a>, MAX_CONTAINERS>>,
     #[serde(borrow, default)]
-    pub(crate) init_containers: Option<Vec<Container<'a>>>,
+    pub(crate) init_containers: Option<List<Container<'a>, MAX_CONTAINERS>>,
     #[serde(borrow, default)]
-    pub(crate) volumes: Option<Vec<Volume<'a>>>,
+    pub(crate) volumes: Option<List<Volume<'a>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,18 +65,18 @@ pub(crate) struct Volume<'a> {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Container<'a> {
     #[serde(borrow, default)]
-    pub(crate) name: Text<'a>,
+    pub(crate) name: Name<'a>,
     /// None if absent or null: both want a whole list added.
     #[serde(borrow, default)]
-    pub(crate) env: Option<Vec<Variable<'a>>>,
+    pub(crate) env: Option<List<Variable<'a>>>,
     #[serde(borrow, default)]
-    pub(crate) env_from: Option<Vec<EnvFrom<'a>>>,
+    pub(crate) env_from: Option<List<EnvFrom<'a>>>,
     #[serde(borrow, default)]
-    pub(crate) command: Option<Vec<Text<'a>>>,
+    pub(crate) command: Option<List<Text<'a>>>,
     #[serde(borrow, default)]
-    pub(crate) args: Option<Vec<Text<'a>>>,
+    pub(crate) args: Option<List<Text<'a>>>,
     #[serde(default)]
-    pub(crate) ports: Option<Vec<Port>>,
+    pub(crate) ports: Option<List<Port>>,
     #[serde(borrow, default)]
     pub(crate) restart_policy: Option<Text<'a>>,
 }
@@ -85,8 +88,23 @@ pub(crate) struct Variable<'a> {
     pub(crate) name: Text<'a>,
     #[serde(borrow, default)]
     pub(crate) value: Option<Text<'a>>,
-    #[serde(default)]
-    pub(crate) value_from: Option<Present>,
+    #[serde(borrow, default)]
+    pub(crate) value_from: Option<ValueFrom<'a>>,
+}
+
+/// Where the kubelet takes a value from. All but fields of the pod are passed over.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ValueFrom<'a> {
+    #[serde(borrow, default)]
+    pub(crate) field_ref: Option<FieldRef<'a>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FieldRef<'a> {
+    #[serde(borrow, default)]
+    pub(crate) field_path: Text<'a>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -103,9 +121,10 @@ pub(crate) struct Port {
 }
 
 impl Pod<'_> {
-    /// A label's value.
+    /// A label's value. None if no label can be so long.
     pub(crate) fn label(&self, name: &str) -> Option<&str> {
-        self.metadata.as_ref()?.labels.as_ref()?.get(name)
+        let value = self.metadata.as_ref()?.labels.as_ref()?.get(name)?;
+        (value.len() <= MAX_NAME_BYTES).then_some(value)
     }
 
     /// An annotation's value.

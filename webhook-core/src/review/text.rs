@@ -6,7 +6,10 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+
+/// No pod in use has so many labels or annotations.
+const MAX_ENTRIES: usize = 1024;
 
 /// A string: borrowed unless it has escapes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -69,6 +72,9 @@ impl<'de: 'a, 'a> Visitor<'de> for Entries<'a> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
         let mut entries = Vec::new();
         while let Some((key, value)) = access.next_entry::<Text<'a>, Option<Text<'a>>>()? {
+            if entries.len() == MAX_ENTRIES {
+                return Err(A::Error::invalid_length(MAX_ENTRIES + 1, &self));
+            }
             entries.push((key, value.unwrap_or_default()));
         }
         Ok(Map(entries))

@@ -5,6 +5,10 @@ mod explain;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod prompts;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod support;

@@ -8,21 +8,13 @@ use crate::decision::level::{From, Level};
 use crate::decision::outcome::Reason;
 use crate::decision::variables;
 use crate::decision::warnings::Warnings;
-use crate::settings::{AgentContent, Protocol};
+use crate::settings::{AgentContent, Protocol, Settings};
 
 impl<'a> Work<'_, 'a> {
     /// Chooses an endpoint unless the container has one of its own.
     pub(super) fn choose(&mut self, warnings: &mut Warnings) -> Result<(), Reason> {
         if let Some(entry) = self.own_endpoint() {
-            if let Content::Literal(value) = entry.content
-                && !value.contains("$(")
-                && let Err(fault) = Endpoint::parse(value)
-            {
-                warnings.push(format!(
-                    "container {}: the endpoint of its own env {fault}",
-                    self.container.name
-                ));
-            }
+            self.look_at_own(entry, warnings);
             return Ok(());
         }
         if self.never(variables::ENDPOINT) {
@@ -39,7 +31,7 @@ impl<'a> Work<'_, 'a> {
                 !it.endpoint.needs_node_ip() || self.refers(variables::NODE_IP, usize::MAX);
             if !usable {
                 warnings.push(format!(
-                    "container {}: its own {} is no reference: the endpoint is not used",
+                    "container {}: its own {} is not the node's address: the endpoint is not used",
                     self.container.name,
                     variables::NODE_IP
                 ));
@@ -48,6 +40,34 @@ impl<'a> Work<'_, 'a> {
         });
         self.chosen = Some(usable.ok_or(Reason::NoEndpoint)?);
         Ok(())
+    }
+
+    /// Warns of an endpoint of the container's own that cannot be right.
+    fn look_at_own(&self, entry: Entry<'_>, warnings: &mut Warnings) {
+        let Content::Literal(value) = entry.content else {
+            return;
+        };
+        let name = &self.container.name;
+        if has_node_ip(value) && !self.refers(variables::NODE_IP, entry.index) {
+            warnings.push(format!(
+                "container {name}: the endpoint of its own env refers to a {} that is not the node's address",
+                variables::NODE_IP
+            ));
+        } else if !value.contains("$(")
+            && let Err(fault) = Endpoint::parse(value)
+        {
+            warnings.push(format!(
+                "container {name}: the endpoint of its own env {fault}"
+            ));
+        }
+    }
+
+    /// True if an endpoint refers to the node's address, be it ours or the container's own.
+    pub(super) fn needs_node_ip(&self) -> bool {
+        let own = [variables::ENDPOINT].into_iter();
+        let mut own = own.chain(variables::OTHER_ENDPOINTS);
+        self.chosen.is_some_and(|it| it.endpoint.needs_node_ip())
+            || own.any(|name| self.env.literal(name).is_some_and(has_node_ip))
     }
 
     /// The container's own endpoint, by any name that its SDK reads.
@@ -74,20 +94,97 @@ impl<'a> Work<'_, 'a> {
             ));
             return true;
         }
-        let strips = |entry: Entry<'_>| match entry.content {
-            Content::Literal(value) => settings.strips(value),
-            Content::Reference => false,
-        };
         // A signal's own endpoint goes before the common one.
         let others = variables::OTHER_ENDPOINTS.iter();
-        if !others.filter_map(|name| self.env.get(name)).all(strips) {
+        if !others
+            .filter_map(|name| self.env.get(name))
+            .all(|entry| self.strips(entry, Settings::strips_signal))
+        {
             return true;
         }
-        match (self.own_endpoint(), self.chosen) {
-            (Some(own), _) => !strips(own),
+        let leaks = match (self.own_endpoint(), self.chosen) {
+            (Some(own), _) => !self.strips(own, Settings::strips),
             (None, Some(chosen)) => !settings.strips(chosen.text),
             (None, None) => true,
+        };
+        leaks || self.is_unguarded(warnings)
+    }
+
+    /// True if the entry is a literal that `known` knows, and so is what its reference becomes.
+    fn strips(&self, entry: Entry<'_>, known: fn(&Settings, &str) -> bool) -> bool {
+        let Content::Literal(value) = entry.content else {
+            return false;
+        };
+        known(self.subject.levels.settings, value)
+            && (!value.contains('$') || self.refers(variables::NODE_IP, entry.index))
+    }
+
+    /// True if what goes before the common endpoint cannot be written, and so might come from the
+    /// image.
+    fn is_unguarded(&self, warnings: &mut Warnings) -> bool {
+        let mut names = [variables::ENDPOINT].into_iter().chain({
+            let ours = variables::ROWS.iter().filter(|row| row.guards);
+            let ours = ours.filter(|row| row.is_for(self.subject.component));
+            ours.map(|row| row.name)
+        });
+        let open = names.find(|name| {
+            let known = self.chosen.is_some() && *name == variables::ENDPOINT;
+            !self.env.has(name) && (self.never(name) || !known && self.guard(name).is_none())
+        });
+        if let Some(name) = open {
+            warnings.push(format!(
+                "container {}: {name} of its image may say another endpoint, and is not to be set or its protocol is not known",
+                self.container.name
+            ));
         }
+        open.is_some()
+    }
+
+    /// True if no endpoint of the image may go before one that is known to drop prompts.
+    pub(super) fn guarded(&self) -> bool {
+        let Subject {
+            levels, component, ..
+        } = self.subject;
+        levels.settings.agent_content == AgentContent::Strip && component.exports_content()
+    }
+
+    /// The common endpoint, as the variable `name` wants it; none if nobody knows the protocol.
+    pub(super) fn guard(&self, name: &str) -> Option<From<String>> {
+        if !self.guarded() {
+            return None;
+        }
+        let (text, level) = match (self.own_endpoint(), self.chosen) {
+            (Some(own), _) => match own.content {
+                Content::Literal(text) => (text, Level::PodEnv),
+                Content::Reference(_) => return None,
+            },
+            (None, chosen) => chosen.map(|it| (it.text, it.level))?,
+        };
+        let (path, protocol) = match name {
+            variables::LOGS_ENDPOINT => ("/v1/logs", Some(variables::LOGS_PROTOCOL)),
+            variables::TRACES_ENDPOINT => ("/v1/traces", Some(variables::TRACES_PROTOCOL)),
+            variables::LITELLM_ENDPOINT => ("/v1/traces", None),
+            _ => {
+                let value = text.to_owned();
+                return Some(From { value, level });
+            }
+        };
+        let own = protocol.and_then(|it| self.env.get(it));
+        let protocol = match own.map(|it| it.content) {
+            _ if self.subject.component.only_grpc() => Protocol::Grpc,
+            Some(Content::Literal(value)) => Protocol::parse(value)?,
+            Some(Content::Reference(_)) => return None,
+            // What is written to the console takes no endpoint.
+            None if self.env.literal(variables::EXPORTER) == Some("console") => Protocol::Grpc,
+            None => self.protocol()?.value,
+        };
+        let value = match protocol {
+            Protocol::HttpProtobuf if !text.ends_with(path) => {
+                format!("{}{path}", text.trim_end_matches('/'))
+            }
+            _ => text.to_owned(),
+        };
+        Some(From { value, level })
     }
 
     /// How the container will send; none if nobody knows.
@@ -126,11 +223,17 @@ impl<'a> Work<'_, 'a> {
         }
         let customary = match self.own_endpoint().map(|it| it.content) {
             Some(Content::Literal(value)) => Endpoint::parse(value).ok(),
-            Some(Content::Reference) | None => None,
+            Some(Content::Reference(_)) | None => None,
         };
         // KAOS knows gRPC only, and so writes its endpoints.
         let kaos = component.by_operator || component.sdk == Some(Sdk::Proxy);
         let customary = customary.and_then(Endpoint::customary_protocol);
         customary.or(kaos.then_some(Protocol::Grpc)).map(identity)
     }
+}
+
+fn has_node_ip(text: &str) -> bool {
+    // `$$` is a dollar sign, whatever follows.
+    let reference = format!("$({})", variables::NODE_IP);
+    text.replace("$$", "").contains(&reference)
 }

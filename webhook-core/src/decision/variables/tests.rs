@@ -72,7 +72,7 @@ const HEAD: &str = "\
 
 What `kaos-webhook` injects into a container, by kind.
 A test keeps this page and the tables in the code the same (`UPDATE_DOCS=1 cargo test -p
-kaos-webhook variables` writes it anew).
+webhook-core variables` writes it anew).
 
 A variable that the container has, by whatever value, stays as it is and where it is.
 Those of the downward API come first in `env`, in this order; the others last, in this order.
@@ -129,12 +129,27 @@ Agents and LiteLLM export full prompts and answers when their telemetry is on.
 With `agentContent: strip`, the default, they get nothing unless their endpoint is one of
 `contentStripped`: not by the levels above, not by their own `env`, not by the endpoint of a single
 signal, not by an `envFrom` that nobody can see. Then the probe covers them.
-What stands in the image's own environment cannot be seen; `allow` injects, prompts and all.
+Any label and any container that says agent or LiteLLM counts, whatever the other label says.
+A reference in an endpoint counts as known only if the kubelet fills in the node's address: by our
+own `KAOS_TELEMETRY_NODE_IP`, or by one from `status.hostIP` that stands before.
+What stands in the image's own environment cannot be seen, but `env` wins over it: so the endpoints
+of the single signals are written too, and who names one of them in `never-inject` gets nothing.
+`contentStripped` takes no host without a dot: in each namespace that is another Service.
+`allow` injects, prompts and all.
 
 ## What cannot be seen
 
 Variables of the image and of `envFrom` are not in the pod that a webhook receives, and `env` wins
 over both. Where those are to stay, name them in `telemetry.kaos.tools/never-inject`.
+`LOG_LEVEL` is written by default: if images of yours bring their own, say `logLevel: null` in the
+configuration.
+
+## What is too long
+
+An annotation of more than 4 KiB or 128 items is ignored, with a warning.
+A variable that would have more than 32 KiB is not written, and an `OTEL_RESOURCE_ATTRIBUTES` of the
+container's own with more than 16 KiB is left alone.
+A pod of more than 256 containers, or of lists with more than 1024 entries, stays as it is.
 
 ## Annotations
 
