@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use crate::reconcile::TICKET;
-use crate::serve::PATH;
+use crate::serve::{PATH, TIMEOUT_SECONDS};
 use webhook_core::names;
 
 /// The name of all objects.
@@ -178,7 +178,7 @@ fn configuration(options: &Options) -> Value {
             "matchPolicy": "Equivalent",
             "reinvocationPolicy": "IfNeeded",
             "sideEffects": "None",
-            "timeoutSeconds": 2,
+            "timeoutSeconds": TIMEOUT_SECONDS,
             "rules": [{
                 "apiGroups": [""],
                 "apiVersions": ["v1"],

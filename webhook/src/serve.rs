@@ -3,9 +3,11 @@
 //! Only API servers call, and what they get holds no secret, so nobody is asked who they are:
 //! limits of time, bytes and connections keep what else may come from doing harm.
 
+mod body;
 mod connection;
 mod head;
 mod review;
+mod room;
 mod shed;
 mod tls;
 
@@ -18,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
-pub use review::{PATH, Reviewer};
+pub use review::{PATH, Reviewer, TIMEOUT_SECONDS};
 pub use tls::{Served, config};
 
 use crate::metrics::Dropped;
@@ -30,7 +32,8 @@ pub struct Limits {
     pub connections: u32,
     /// Reviews at the same time; more are answered unchanged.
     pub in_flight: usize,
-    /// Bytes of all bodies that are held at the same time; beyond it the same.
+    /// Bytes of all bodies that are held at the same time, as they come; beyond it the same. The
+    /// last quarter is for small ones.
     pub bodies: usize,
     /// Bytes of one body: 413 beyond it.
     pub body: usize,

@@ -290,6 +290,34 @@ async fn connections_over_the_limit_are_closed_at_once() {
     assert!(h1(running.address, &connector).await.is_ok());
 }
 
+/// Whoever only says that much will come holds no room, and not for as long as it likes.
+#[tokio::test]
+async fn announced_bodies_that_do_not_come_take_no_room_from_others() {
+    let running = start(Limits::default()).await;
+    let connector = connector(&[&running.texts], H1);
+    let mut silent = Vec::new();
+    for _ in 0..5 {
+        let mut stream = connect(running.address, &connector).await.unwrap();
+        let head = "POST /mutate?timeout=30s HTTP/1.1\r\nhost: x\r\n\
+            content-type: application/json\r\ncontent-length: 7340032\r\n\r\n{";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        silent.push(stream);
+    }
+    until(|| text(&running.registry).contains("in_flight 5\n")).await;
+    let mut sender = h1(running.address, &connector).await.unwrap();
+    answer(sender.send_request(review()).await.unwrap()).await;
+    let text = text(&running.registry);
+    let overload = "reviews_total{result=\"fail_open\",reason=\"overload\"} 0\n";
+    assert!(text.contains(overload), "{text}");
+    for mut stream in silent {
+        let mut begin = [0; 12];
+        let answered = stream.read_exact(&mut begin);
+        let answered = tokio::time::timeout(Duration::from_secs(4), answered).await;
+        answered.unwrap().unwrap();
+        assert_eq!(&begin, b"HTTP/1.1 408");
+    }
+}
+
 async fn until(mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !done() {
