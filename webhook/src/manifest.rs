@@ -1,5 +1,7 @@
 //! The objects that make API servers call the webhook, and the rights that it needs.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
@@ -192,21 +194,32 @@ fn configuration(options: &Options) -> Value {
     })
 }
 
+/// Namespaces that no cluster runs without.
+const SYSTEM: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+/// Marks namespaces of the control plane's own.
+const CONTROL_PLANE: &str = "control-plane";
+/// Marks namespaces that AKS runs, by the value `aks`.
+const MANAGED_BY: &str = "kubernetes.azure.com/managedby";
+
+/// Whether the configuration excludes a namespace, opted in or not. `home` is the webhook's own.
+pub(crate) fn excludes(name: &str, labels: &BTreeMap<String, String>, home: &str) -> bool {
+    SYSTEM.contains(&name)
+        || name == home
+        || labels.contains_key(CONTROL_PLANE)
+        || labels.get(MANAGED_BY).is_some_and(|by| by == "aks")
+}
+
 /// Those that are opted in. The last two are what AKS adds where they lack, against whoever
 /// writes the configuration again without them.
 fn namespaces(options: &Options) -> Value {
-    let never = [
-        "kube-system",
-        "kube-public",
-        "kube-node-lease",
-        options.namespace.as_str(),
-    ];
+    let mut never = SYSTEM.to_vec();
+    never.push(&options.namespace);
     json!({
         "matchExpressions": [
             {"key": names::INJECT, "operator": "In", "values": ["enabled"]},
             {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": never},
-            {"key": "control-plane", "operator": "DoesNotExist"},
-            {"key": "kubernetes.azure.com/managedby", "operator": "NotIn", "values": ["aks"]},
+            {"key": CONTROL_PLANE, "operator": "DoesNotExist"},
+            {"key": MANAGED_BY, "operator": "NotIn", "values": ["aks"]},
         ],
     })
 }

@@ -25,7 +25,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use webhook_core::{Facts, Settings};
+use webhook_core::Facts;
 
 use super::duration;
 
@@ -133,7 +133,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let admin = admin.with_context(|| format!("cannot listen on {}", args.admin_listen))?;
     let mut registry = Registry::with_prefix(metrics::PREFIX);
     let parts = Parts {
-        facts: Arc::new(ArcSwap::from_pointee(Facts::new(Settings::default()))),
+        facts: Arc::new(ArcSwap::from_pointee(Facts::unknown())),
         metrics: Arc::new(Metrics::new(&mut registry)),
         missed: reconcile::Metrics::register(&mut registry),
         readiness: Readiness::of(&conditions(&args)),
@@ -180,7 +180,11 @@ fn conditions(args: &Args) -> Vec<Condition> {
         Condition::Running,
     ];
     if !args.no_kube {
-        conditions.extend([Condition::Bundle, Condition::Namespaces]);
+        conditions.extend([
+            Condition::Bundle,
+            Condition::Namespaces,
+            Condition::Components,
+        ]);
     }
     conditions
 }
@@ -210,10 +214,14 @@ async fn with_cluster(args: &Args, parts: &Parts) -> anyhow::Result<()> {
         Arc::clone(facts),
         Arc::clone(metrics),
         parts.readiness.clone(),
+        namespace.clone(),
     ));
+    let listed = Arc::new(components::Listed::new(parts.readiness.clone()));
     for resource in components::RESOURCES {
         let (facts, metrics) = (Arc::clone(facts), Arc::clone(metrics));
-        tokio::spawn(components::run(client.clone(), resource, facts, metrics));
+        let listed = Arc::clone(&listed);
+        let watch = components::run(client.clone(), resource, facts, metrics, listed);
+        tokio::spawn(watch);
     }
     if args.config.is_none() {
         let (keeper, name) = (keeper(parts), args.config_map.clone());

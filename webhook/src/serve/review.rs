@@ -139,6 +139,10 @@ impl Reviewer {
     fn decide(&self, body: &[u8]) -> Result<Decision, BadReview> {
         self.metrics.body.observe(body.len() as f64);
         let facts = self.facts.load_full();
+        // A pod that is marked by nobody's settings would keep the mark for good.
+        if !facts.settings_known() {
+            return unchanged(body, Doubt::NoSettings);
+        }
         // Facts are immutable and the body is ours, so a panic leaves nothing half-done.
         match catch_unwind(AssertUnwindSafe(|| (self.decide)(body, &facts))) {
             Ok(decision) => decision,

@@ -1,5 +1,6 @@
 use super::super::testing::{REVIEW, reviewer, text};
 use super::*;
+use webhook_core::Settings;
 
 fn post(query: &str, body: &str) -> Request<Full<Bytes>> {
     Request::post(format!("{PATH}{query}"))
@@ -108,4 +109,17 @@ async fn a_body_without_a_length_is_held_to_the_limit_too() {
         .review(chunked(format!("{REVIEW} ")), Instant::now())
         .await;
     assert_eq!(over, Err(Refusal::TooLarge));
+}
+
+#[tokio::test]
+async fn before_settings_were_read_nothing_is_decided() {
+    let never = |_: &[u8], _: &Facts| panic!("nobody decides");
+    let (mut reviewer, registry) = reviewer(Limits::default(), Box::new(never));
+    reviewer.facts = Arc::new(ArcSwap::from_pointee(Facts::unknown()));
+    let decision = reviewer.review(post("", REVIEW), Instant::now()).await;
+    let outcome = decision.unwrap().outcome();
+    assert_eq!(outcome, webhook_core::Outcome::FailOpen(Doubt::NoSettings));
+    assert!(text(&registry).contains("panics_total 0\n"));
+    let facts = reviewer.facts.load().with_settings(Settings::default());
+    assert!(facts.settings_known());
 }
