@@ -8,7 +8,8 @@ use webhook_core::{Facts, Outcome, decide};
 /// would be left alone.
 ///
 /// `pod` is the pod in JSON, as the API server gives it.
-pub(super) fn is_missed(pod: &RawValue, namespace: &str, facts: &Facts) -> bool {
+/// What was `marked` before counts only if it would get more than another mark.
+pub(super) fn is_missed(pod: &RawValue, namespace: &str, marked: bool, facts: &Facts) -> bool {
     let review = serde_json::json!({
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",
@@ -22,5 +23,9 @@ pub(super) fn is_missed(pod: &RawValue, namespace: &str, facts: &Facts) -> bool 
         },
     });
     let decision = decide(review.to_string().as_bytes(), facts);
-    decision.is_ok_and(|it| matches!(it.outcome(), Outcome::Patched | Outcome::Marked(_)))
+    decision.is_ok_and(|it| match it.outcome() {
+        Outcome::Patched => true,
+        Outcome::Marked(_) => !marked,
+        Outcome::Unchanged(_) | Outcome::FailOpen(_) => false,
+    })
 }
