@@ -1,7 +1,6 @@
 //! The pods that may have been missed, and what was found of each.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -239,10 +238,13 @@ impl Ledger {
         self.unfollowed.len()
     }
 
-    /// Whether there is room again for pods that had none: the next list names them.
-    #[must_use]
-    pub fn has_room_again(&self) -> bool {
-        !self.unfollowed.is_empty() && self.pods.len() < MAX_PODS - MAX_PODS / 10
+    /// Whether there is room again for pods that had none; if so, they are to be listed again.
+    pub fn makes_room(&mut self) -> bool {
+        let room = !self.unfollowed.is_empty() && self.pods.len() < MAX_PODS - MAX_PODS / 10;
+        if room {
+            self.unfollowed.clear();
+        }
+        room
     }
 }
 

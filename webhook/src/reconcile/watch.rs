@@ -65,7 +65,13 @@ pub async fn run(client: Client, facts: impl Fn() -> Facts, metrics: Metrics, op
     loop {
         tokio::select! {
             Some((source, event)) = pods.next() => reconciler.note(source, event),
-            _ = look.tick() => reconciler.look(&facts()).await,
+            _ = look.tick() => {
+                reconciler.look(&facts()).await;
+                if reconciler.ledger.makes_room() {
+                    // A new list names those that there was no room for.
+                    pods = watch(&reconciler.client);
+                }
+            }
         }
     }
 }
@@ -168,7 +174,14 @@ impl Reconciler {
                 ..
             } = candidate;
             let missed = match pod {
-                Ok(Some(pod)) => is_missed(&pod, &namespace, mark.is_some(), facts),
+                Ok(Some(pod)) => {
+                    let missed = is_missed(&pod, &namespace, mark.is_some(), facts);
+                    // Whether it is missed nobody knows; it is looked at again with the others.
+                    missed.unwrap_or_else(|_panicked| {
+                        self.metrics.errors.inc();
+                        false
+                    })
+                }
                 // Gone meanwhile; the watch will say so too.
                 Ok(None) => false,
                 Err(error) => {

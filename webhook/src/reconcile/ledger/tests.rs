@@ -177,12 +177,12 @@ fn memory_has_a_bound() {
     let last = pod(&MAX_PODS.to_string());
     ledger.seen(APP, &last);
     assert_eq!((ledger.pods.len(), ledger.unfollowed()), (MAX_PODS, 1));
-    assert!(!ledger.has_room_again());
+    assert!(!ledger.makes_room());
     for number in 0..=MAX_PODS / 10 {
         ledger.gone(APP, &pod(&number.to_string()));
     }
-    assert!(ledger.has_room_again());
+    assert!(ledger.makes_room());
     ledger.seen(APP, &last);
     assert_eq!(ledger.unfollowed(), 0);
-    assert!(!ledger.has_room_again());
+    assert!(!ledger.makes_room());
 }
