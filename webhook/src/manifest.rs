@@ -13,6 +13,9 @@ use webhook_core::names;
 /// The name of all objects.
 pub const NAME: &str = "kaos-webhook";
 
+/// Where health and metrics are.
+const ADMIN_PORT: u16 = 8081;
+
 /// What differs between installations.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -24,6 +27,8 @@ pub struct Options {
     pub ca: Option<Vec<u8>>,
     /// Whether it may restart rollouts.
     pub restart: bool,
+    /// Where API servers call from, as CIDRs; where any is given a policy keeps all others out.
+    pub sources: Vec<String>,
 }
 
 /// How API servers call.
@@ -46,6 +51,9 @@ pub fn all(options: &Options) -> Vec<Value> {
     all.extend(local_rights(options));
     if let Target::Service { port } = options.target {
         all.push(service(options, port));
+        if !options.sources.is_empty() {
+            all.push(policy(options, port));
+        }
     }
     all.push(configuration(options));
     all
@@ -67,6 +75,23 @@ fn service(options: &Options, port: u16) -> Value {
         "spec": {
             "selector": {"app.kubernetes.io/name": NAME},
             "ports": [{"name": "https", "port": 443, "targetPort": port, "appProtocol": "https"}],
+        },
+    })
+}
+
+/// Only API servers reach the port of reviews; kubelets and scrapers reach the other one.
+fn policy(options: &Options, port: u16) -> Value {
+    let sources = options.sources.iter();
+    let sources: Vec<_> = sources.map(|it| json!({"ipBlock": {"cidr": it}})).collect();
+    let tcp = |port: u16| json!([{"protocol": "TCP", "port": port}]);
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": NAME, "namespace": options.namespace},
+        "spec": {
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": NAME}},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": sources, "ports": tcp(port)}, {"ports": tcp(ADMIN_PORT)}],
         },
     })
 }
@@ -258,7 +283,28 @@ mod tests {
             target,
             ca: None,
             restart: false,
+            sources: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_policy_keeps_the_port_to_the_sources_that_are_given() {
+        let mut options = options(Target::Service { port: 9443 });
+        let policy = |options: &Options| {
+            let mut all = all(options).into_iter();
+            all.find(|it| it["kind"] == "NetworkPolicy")
+        };
+        assert_eq!(policy(&options), None);
+        options.sources = vec!["10.0.0.0/28".to_owned()];
+        let policy = policy(&options).unwrap();
+        let rules = policy["spec"]["ingress"].as_array().unwrap();
+        assert_eq!(
+            rules[0]["from"],
+            json!([{"ipBlock": {"cidr": "10.0.0.0/28"}}])
+        );
+        assert_eq!(rules[0]["ports"][0]["port"], 9443);
+        assert!(rules[1]["from"].is_null());
+        assert_eq!(rules[1]["ports"][0]["port"], 8081);
     }
 
     fn webhook(options: &Options) -> Value {
