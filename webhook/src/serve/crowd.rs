@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
@@ -35,6 +36,7 @@ pub(super) struct Seat {
     crowd: Arc<Crowd>,
     number: u64,
     leave: Arc<Notify>,
+    reviewed: AtomicBool,
 }
 
 impl Crowd {
@@ -77,6 +79,7 @@ impl Crowd {
             crowd,
             number,
             leave,
+            reviewed: AtomicBool::new(false),
         };
         Some((seat, crowded))
     }
@@ -116,8 +119,11 @@ impl Seats {
 }
 
 impl Seat {
-    /// A review was answered.
+    /// A review was answered. Only the first one takes the lock.
     pub(super) fn reviewed(&self) {
+        if self.reviewed.swap(true, Ordering::Relaxed) {
+            return;
+        }
         if let Some(taken) = self.crowd.lock().taken.get_mut(&self.number) {
             taken.reviewed = true;
         }
