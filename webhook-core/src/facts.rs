@@ -20,6 +20,7 @@ type Components = Map<(Kind, Box<str>), ComponentFacts>;
 #[derive(Debug, Clone)]
 pub struct Facts {
     settings: Arc<Settings>,
+    settings_known: bool,
     config_hash: Arc<str>,
     namespaces: Map<Box<str>, Arc<NamespaceFacts>>,
     components: Map<Box<str>, Components>,
@@ -74,9 +75,19 @@ impl Facts {
         Self {
             config_hash: settings.hash().into(),
             settings: Arc::new(settings),
+            settings_known: true,
             namespaces: Map::new_sync(),
             components: Map::new_sync(),
             others: None,
+        }
+    }
+
+    /// Knows nothing, not even settings: nothing is to be decided by it.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self {
+            settings_known: false,
+            ..Self::new(Settings::default())
         }
     }
 
@@ -97,6 +108,7 @@ impl Facts {
         Self {
             config_hash: settings.hash().into(),
             settings: Arc::new(settings),
+            settings_known: true,
             ..self.clone()
         }
     }
@@ -197,6 +209,12 @@ impl Facts {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// False until settings were read once: those that it has are nobody's wish.
+    #[must_use]
+    pub fn settings_known(&self) -> bool {
+        self.settings_known
     }
 
     /// [`Settings::hash`] of this snapshot's settings.

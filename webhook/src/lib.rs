@@ -5,6 +5,7 @@ pub mod admin;
 pub mod certs;
 pub mod manifest;
 pub mod metrics;
+pub mod parts;
 pub mod readiness;
 pub mod reconcile;
 pub mod serve;

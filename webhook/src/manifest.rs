@@ -1,15 +1,20 @@
 //! The objects that make API servers call the webhook, and the rights that it needs.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use crate::reconcile::TICKET;
-use crate::serve::PATH;
+use crate::serve::{PATH, TIMEOUT_SECONDS};
 use webhook_core::names;
 
 /// The name of all objects.
 pub const NAME: &str = "kaos-webhook";
+
+/// Where health and metrics are.
+const ADMIN_PORT: u16 = 8081;
 
 /// What differs between installations.
 #[derive(Clone, Debug)]
@@ -22,6 +27,8 @@ pub struct Options {
     pub ca: Option<Vec<u8>>,
     /// Whether it may restart rollouts.
     pub restart: bool,
+    /// Where API servers call from, as CIDRs; where any is given a policy keeps all others out.
+    pub sources: Vec<String>,
 }
 
 /// How API servers call.
@@ -44,6 +51,9 @@ pub fn all(options: &Options) -> Vec<Value> {
     all.extend(local_rights(options));
     if let Target::Service { port } = options.target {
         all.push(service(options, port));
+        if !options.sources.is_empty() {
+            all.push(policy(options, port));
+        }
     }
     all.push(configuration(options));
     all
@@ -65,6 +75,23 @@ fn service(options: &Options, port: u16) -> Value {
         "spec": {
             "selector": {"app.kubernetes.io/name": NAME},
             "ports": [{"name": "https", "port": 443, "targetPort": port, "appProtocol": "https"}],
+        },
+    })
+}
+
+/// Only API servers reach the port of reviews; kubelets and scrapers reach the other one.
+fn policy(options: &Options, port: u16) -> Value {
+    let sources = options.sources.iter();
+    let sources: Vec<_> = sources.map(|it| json!({"ipBlock": {"cidr": it}})).collect();
+    let tcp = |port: u16| json!([{"protocol": "TCP", "port": port}]);
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": NAME, "namespace": options.namespace},
+        "spec": {
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": NAME}},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": sources, "ports": tcp(port)}, {"ports": tcp(ADMIN_PORT)}],
         },
     })
 }
@@ -178,7 +205,7 @@ fn configuration(options: &Options) -> Value {
             "matchPolicy": "Equivalent",
             "reinvocationPolicy": "IfNeeded",
             "sideEffects": "None",
-            "timeoutSeconds": 2,
+            "timeoutSeconds": TIMEOUT_SECONDS,
             "rules": [{
                 "apiGroups": [""],
                 "apiVersions": ["v1"],
@@ -192,21 +219,32 @@ fn configuration(options: &Options) -> Value {
     })
 }
 
+/// Namespaces that no cluster runs without.
+const SYSTEM: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+/// Marks namespaces of the control plane's own.
+const CONTROL_PLANE: &str = "control-plane";
+/// Marks namespaces that AKS runs, by the value `aks`.
+const MANAGED_BY: &str = "kubernetes.azure.com/managedby";
+
+/// Whether the configuration excludes a namespace, opted in or not. `home` is the webhook's own.
+pub(crate) fn excludes(name: &str, labels: &BTreeMap<String, String>, home: &str) -> bool {
+    SYSTEM.contains(&name)
+        || name == home
+        || labels.contains_key(CONTROL_PLANE)
+        || labels.get(MANAGED_BY).is_some_and(|by| by == "aks")
+}
+
 /// Those that are opted in. The last two are what AKS adds where they lack, against whoever
 /// writes the configuration again without them.
 fn namespaces(options: &Options) -> Value {
-    let never = [
-        "kube-system",
-        "kube-public",
-        "kube-node-lease",
-        options.namespace.as_str(),
-    ];
+    let mut never = SYSTEM.to_vec();
+    never.push(&options.namespace);
     json!({
         "matchExpressions": [
             {"key": names::INJECT, "operator": "In", "values": ["enabled"]},
             {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": never},
-            {"key": "control-plane", "operator": "DoesNotExist"},
-            {"key": "kubernetes.azure.com/managedby", "operator": "NotIn", "values": ["aks"]},
+            {"key": CONTROL_PLANE, "operator": "DoesNotExist"},
+            {"key": MANAGED_BY, "operator": "NotIn", "values": ["aks"]},
         ],
     })
 }
@@ -245,7 +283,28 @@ mod tests {
             target,
             ca: None,
             restart: false,
+            sources: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_policy_keeps_the_port_to_the_sources_that_are_given() {
+        let mut options = options(Target::Service { port: 9443 });
+        let policy = |options: &Options| {
+            let mut all = all(options).into_iter();
+            all.find(|it| it["kind"] == "NetworkPolicy")
+        };
+        assert_eq!(policy(&options), None);
+        options.sources = vec!["10.0.0.0/28".to_owned()];
+        let policy = policy(&options).unwrap();
+        let rules = policy["spec"]["ingress"].as_array().unwrap();
+        assert_eq!(
+            rules[0]["from"],
+            json!([{"ipBlock": {"cidr": "10.0.0.0/28"}}])
+        );
+        assert_eq!(rules[0]["ports"][0]["port"], 9443);
+        assert!(rules[1]["from"].is_null());
+        assert_eq!(rules[1]["ports"][0]["port"], 8081);
     }
 
     fn webhook(options: &Options) -> Value {

@@ -15,6 +15,9 @@ pub enum Condition {
     Settings,
     /// The namespaces were listed once.
     Namespaces,
+    /// The custom resources of all kinds were listed once, or their kind does not exist: what
+    /// they turn off is known.
+    Components,
     /// The end has not begun.
     Running,
 }
@@ -26,6 +29,7 @@ impl Condition {
             Self::Bundle => "ca-bundle",
             Self::Settings => "settings",
             Self::Namespaces => "namespaces",
+            Self::Components => "components",
             Self::Running => "running",
         }
     }

@@ -14,7 +14,7 @@ mod restart;
 mod rollout;
 mod watch;
 
-pub use ledger::{Candidate, Grounds, Ledger, Source};
+pub use ledger::{Candidate, Grounds, Ledger, Mark, Source};
 pub use metrics::Metrics;
 pub use owner::Owner;
 pub use restart::Pace;

@@ -3,34 +3,42 @@
 //! Only API servers call, and what they get holds no secret, so nobody is asked who they are:
 //! limits of time, bytes and connections keep what else may come from doing harm.
 
+mod body;
 mod connection;
+mod crowd;
 mod head;
 mod review;
+mod room;
 mod shed;
 mod tls;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-pub use review::{PATH, Reviewer};
+pub use review::{PATH, Reviewer, TIMEOUT_SECONDS};
 pub use tls::{Served, config};
 
+use self::crowd::Crowd;
 use crate::metrics::Dropped;
 
 /// What one client, or all together, may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Open connections; more are closed at once, so that their API server fails open at once.
-    pub connections: u32,
+    /// Open connections. One more takes the place of the oldest that never completed a review;
+    /// where there is none it is closed at once, so that its API server fails open at once.
+    pub connections: usize,
+    /// The same for one address: API servers may come by one gateway, so it is not few.
+    pub per_peer: usize,
     /// Reviews at the same time; more are answered unchanged.
     pub in_flight: usize,
-    /// Bytes of all bodies that are held at the same time; beyond it the same.
+    /// Bytes of all bodies that are held at the same time, as they come; beyond it the same. The
+    /// last quarter is for small ones.
     pub bodies: usize,
     /// Bytes of one body: 413 beyond it.
     pub body: usize,
@@ -51,6 +59,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1024,
+            per_peer: 512,
             in_flight: 512,
             bodies: 32 << 20,
             // An object of 1.5 MiB in etcd is up to 3 MiB of JSON, twice on an update.
@@ -101,7 +110,7 @@ impl Server {
         mut phase: watch::Receiver<Phase>,
     ) {
         let limits = reviewer.limits();
-        let permits = Arc::new(Semaphore::new(limits.connections as usize));
+        let crowd = Crowd::new(limits.connections, limits.per_peer);
         let shared = Arc::new(connection::Shared {
             tls,
             reviewer,
@@ -111,16 +120,14 @@ impl Server {
             tokio::select! {
                 () = reached(&mut phase, Phase::Stopped) => break,
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _peer)) => begin(stream, &permits, &shared),
+                    Ok((stream, peer)) => begin(stream, peer.ip(), &crowd, &shared),
                     // Out of descriptors, say: the pause keeps the loop from spinning.
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 },
             }
         }
         drop(self.listener);
-        // All permits are back when all connections have ended.
-        let ended = permits.acquire_many(limits.connections);
-        let _elapsed = tokio::time::timeout(limits.finish, ended).await;
+        let _elapsed = tokio::time::timeout(limits.finish, crowd.gone()).await;
     }
 }
 
@@ -129,19 +136,23 @@ async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
     let _gone = phase.wait_for(|phase| *phase >= wanted).await;
 }
 
-fn begin(stream: TcpStream, permits: &Arc<Semaphore>, shared: &Arc<connection::Shared>) {
-    let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
+fn begin(stream: TcpStream, peer: IpAddr, crowd: &Arc<Crowd>, shared: &Arc<connection::Shared>) {
+    let entered = crowd.enter(peer);
+    if entered.as_ref().is_none_or(|(_, crowded)| *crowded) {
         shared.reviewer.metrics().dropped(Dropped::Limit);
-        return;
-    };
+    }
+    let Some((seat, _)) = entered else { return };
     // Answers are one small segment; waiting to fill it would cost an API server 40 ms.
     let _gone_already = stream.set_nodelay(true);
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         shared.reviewer.metrics().connections.inc();
-        connection::run(stream, &shared).await;
+        let seat = Arc::new(seat);
+        tokio::select! {
+            () = connection::run(stream, &shared, &seat) => {}
+            () = seat.wanted() => {}
+        }
         shared.reviewer.metrics().connections.dec();
-        let _until_here: OwnedSemaphorePermit = permit;
     });
 }
 

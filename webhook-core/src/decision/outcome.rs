@@ -57,6 +57,8 @@ pub enum Doubt {
     UnreadablePod,
     /// The namespace was never seen: its wishes are not known.
     UnknownNamespace,
+    /// No settings were read yet (said by the rim).
+    NoSettings,
     /// The pod is so big that a little more might be too much for etcd.
     PodTooLarge,
     /// The annotations are so big that one more might be refused.
@@ -185,9 +187,10 @@ impl Reason {
 
 impl Doubt {
     /// All doubts.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::UnreadablePod,
         Self::UnknownNamespace,
+        Self::NoSettings,
         Self::PodTooLarge,
         Self::AnnotationsTooLarge,
         Self::PatchDoesNotApply,
@@ -202,6 +205,7 @@ impl Doubt {
         match self {
             Self::UnreadablePod => "unreadable_pod",
             Self::UnknownNamespace => "unknown_namespace",
+            Self::NoSettings => "no_settings",
             Self::PodTooLarge => "pod_too_large",
             Self::AnnotationsTooLarge => "annotations_too_large",
             Self::PatchDoesNotApply => "patch_does_not_apply",
@@ -219,6 +223,7 @@ impl Doubt {
                 "the object could not be read as a pod, or one of its lists or names is too long"
             }
             Self::UnknownNamespace => "this namespace is not known yet",
+            Self::NoSettings => "the settings are not known yet",
             Self::PodTooLarge => "the pod is so big that a little more might be refused",
             Self::AnnotationsTooLarge => "its annotations are so big that more might be refused",
             Self::PatchDoesNotApply => "the patch did not apply (please report this)",

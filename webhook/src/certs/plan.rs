@@ -43,6 +43,8 @@ pub struct Known<'a> {
     pub newest: Generation<'a>,
     /// The one before it.
     pub previous: Generation<'a>,
+    /// What this replica serves, stored or not: a Secret may be deleted or spoilt by hand.
+    pub served: Option<&'a Pair>,
     /// Whom the API servers are told to trust: the certificates common to all entries of the
     /// webhook configuration. `None` while that was never seen, or does not exist.
     pub bundle: Option<&'a [Authority]>,
@@ -57,15 +59,26 @@ pub struct Known<'a> {
 pub enum Step {
     /// Nothing.
     Keep,
-    /// A fresh newest generation in place of one that is of no use. `previous` stays or goes.
+    /// A fresh newest generation in place of one that is of no use.
     Replace {
-        /// Whether the previous generation is still of use.
-        keep_previous: bool,
+        /// What becomes the previous one.
+        previous: Former,
     },
     /// A fresh newest generation; the one that was newest becomes the previous.
     Rotate,
     /// The previous generation goes.
     DropPrevious,
+}
+
+/// The previous generation beside one that replaces another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Former {
+    /// None: there is none of use.
+    Absent,
+    /// The stored one stays.
+    Stored,
+    /// What is served, which was stored and is not any more.
+    Served,
 }
 
 /// Which generation to serve.
@@ -75,9 +88,12 @@ pub enum Serve {
     Newest,
     /// The previous one.
     Previous,
-    /// Whatever is served already: nothing better is stored.
+    /// Whatever is served already: nothing better is stored, or nobody trusts it yet.
     Last,
 }
+
+/// Authorities that are kept beside those that are wanted.
+const LINGERING: usize = 8;
 
 /// What to write into the Secret.
 #[must_use]
@@ -92,8 +108,12 @@ pub fn step(known: &Known<'_>, times: &Times) -> Step {
             return Step::Keep;
         }
         Generation::Absent | Generation::Bad | Generation::Read(_) => {
-            let keep_previous = previous == Some(Age::Good);
-            return Step::Replace { keep_previous };
+            let previous = match previous {
+                Some(Age::Good) => Former::Stored,
+                _ if served_is_good(known) => Former::Served,
+                _ => Former::Absent,
+            };
+            return Step::Replace { previous };
         }
     };
     let issued = newest.not_before() + BACKDATE;
@@ -112,15 +132,13 @@ pub fn step(known: &Known<'_>, times: &Times) -> Step {
 pub fn serve(known: &Known<'_>, times: &Times) -> Serve {
     let newest = age(known.newest, known.now) == Some(Age::Good);
     let previous = match known.previous {
-        Generation::Read(pair) if pair.age(known.now) == Age::Good => {
-            // Unknown trust is no reason against it: it was served until now.
-            known.bundle.is_none_or(|it| pair.chains_to(it, known.now))
-        }
-        _ => false,
+        Generation::Read(pair) => is_good(pair, known),
+        Generation::Absent | Generation::Bad => false,
     };
     match (newest, previous) {
-        (true, true) if settled(known, times) => Serve::Newest,
+        (true, _) if settled(known, times) => Serve::Newest,
         (_, true) => Serve::Previous,
+        (true, false) if served_is_good(known) => Serve::Last,
         (true, false) => Serve::Newest,
         (false, false) => Serve::Last,
     }
@@ -147,11 +165,12 @@ pub fn renewal(pair: &Pair, times: &Times) -> SystemTime {
 
 /// Whom the API servers must be told to trust, if one entry, `told`, needs to be written.
 ///
-/// Authorities of ours that are neither stored nor younger than the newest are dropped; younger
+/// Authorities of ours that are neither stored nor served nor younger than the newest are dropped
+/// once the overlap is over: until then another replica may serve what is stored no more. Younger
 /// ones were just staged by another replica. Foreign ones go with the next write, but are no
 /// reason for one: what somebody else writes in a loop is not to be answered in a loop.
 #[must_use]
-pub fn bundle(known: &Known<'_>, told: &[Authority]) -> Option<Vec<Authority>> {
+pub fn bundle(known: &Known<'_>, times: &Times, told: &[Authority]) -> Option<Vec<Authority>> {
     let Generation::Read(newest) = known.newest else {
         return None;
     };
@@ -161,24 +180,40 @@ pub fn bundle(known: &Known<'_>, told: &[Authority]) -> Option<Vec<Authority>> {
     {
         wanted.extend_from_slice(previous.authorities());
     }
+    if let Some(served) = known.served
+        && is_good(served, known)
+    {
+        let more = served.authorities().iter();
+        let more: Vec<_> = more.filter(|it| !wanted.contains(it)).cloned().collect();
+        wanted.extend(more);
+    }
     let youngest = newest.authorities().iter().map(Authority::not_before).max();
-    let staged = |it: &&Authority| it.is_ours() && Some(it.not_before()) > youngest;
+    let overlapping = known.now < newest.not_before() + BACKDATE + times.overlap;
+    let lingers =
+        |it: &&Authority| it.is_ours() && (overlapping || Some(it.not_before()) > youngest);
     let is_wanted = |it: &Authority| wanted.contains(it);
     let missing = wanted.iter().any(|it| !told.contains(it));
-    let dead = told
-        .iter()
-        .any(|it| it.is_ours() && !is_wanted(it) && !staged(&it));
-    if !missing && !dead {
+    let dead = |it: &Authority| it.is_ours() && !is_wanted(it) && !lingers(&it);
+    if !missing && !told.iter().any(dead) {
         return None;
     }
-    let others: Vec<_> = told
-        .iter()
-        .filter(staged)
-        .filter(|it| !is_wanted(it))
-        .cloned()
-        .collect();
+    let others = told.iter().filter(lingers).filter(|it| !is_wanted(it));
+    let mut others: Vec<_> = others.cloned().collect();
+    // A Secret that is deleted again and again must not fill the configuration.
+    others.sort_by_key(|it| std::cmp::Reverse(it.not_before()));
+    others.truncate(LINGERING);
     wanted.extend(others);
     Some(wanted)
+}
+
+/// Good by the clock, and trusted. Unknown trust is no reason against what was served until now.
+fn is_good(pair: &Pair, known: &Known<'_>) -> bool {
+    let trusted = |bundle: &[Authority]| pair.chains_to(bundle, known.now);
+    pair.age(known.now) == Age::Good && known.bundle.is_none_or(trusted)
+}
+
+fn served_is_good(known: &Known<'_>) -> bool {
+    known.served.is_some_and(|pair| is_good(pair, known))
 }
 
 fn settled(known: &Known<'_>, times: &Times) -> bool {

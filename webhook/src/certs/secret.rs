@@ -17,7 +17,7 @@ use super::bundle::{Bundle, Writer};
 use super::issue::issue;
 use super::keeper::Keeper;
 use super::pair::{Pair, Texts};
-use super::plan::{self, Generation, Known, Serve, Step, Times};
+use super::plan::{self, Former, Generation, Known, Serve, Step, Times};
 use crate::metrics::Attempt;
 use crate::watch::{Patience, failed, words, words_of};
 
@@ -51,6 +51,8 @@ pub struct Store {
     renewal: Option<Renewal>,
     /// None until it was looked for.
     seen: Option<Contents>,
+    /// What was served last: it outlives a Secret that somebody deletes or spoils.
+    served: Slot,
     covered_since: Option<SystemTime>,
     leave_alone_until: Option<Instant>,
     trouble: Option<String>,
@@ -124,6 +126,7 @@ impl Store {
             keeper,
             renewal,
             seen: None,
+            served: Slot::default(),
             covered_since: None,
             leave_alone_until: None,
             trouble: None,
@@ -193,9 +196,11 @@ impl Store {
         // A clock that was set back must not make us wait for the time it came from.
         let since = self.covered_since.filter(|since| *since <= now);
         self.covered_since = covered.then(|| since.unwrap_or(now));
+        let served = self.served.clone();
         let known = Known {
             newest: newest.generation(),
             previous: previous.generation(),
+            served: served.pair.as_deref(),
             bundle: common.as_deref(),
             covered_since: self.covered_since,
             now,
@@ -211,18 +216,19 @@ impl Store {
         self.keeper.judge(common.as_deref(), Some(trouble), now);
     }
 
-    fn publish(&self, known: &Known<'_>, newest: &Slot, previous: &Slot) {
+    fn publish(&mut self, known: &Known<'_>, newest: &Slot, previous: &Slot) {
         let serve = match &self.renewal {
             Some(Renewal { times, .. }) => plan::serve(known, times),
             None => plan::serve_only(known),
         };
-        let pair = match serve {
-            Serve::Newest => &newest.pair,
-            Serve::Previous => &previous.pair,
-            Serve::Last => &None,
+        let slot = match serve {
+            Serve::Newest => newest,
+            Serve::Previous => previous,
+            Serve::Last => return,
         };
-        if let Some(pair) = pair {
+        if let Some(pair) = &slot.pair {
             self.keeper.serve(pair);
+            self.served = slot.clone();
         }
     }
 
@@ -239,7 +245,7 @@ impl Store {
         let written = match plan::step(known, &renewal.times) {
             Step::Keep => {
                 let Some(told) = told else { return };
-                let wanted = |entry: &[_]| plan::bundle(known, entry);
+                let wanted = |entry: &[_]| plan::bundle(known, &renewal.times, entry);
                 renewal.bundle.write(told, wanted).await.map(drop)
             }
             step => match self.replacement(step, renewal, known.now) {
@@ -280,10 +286,12 @@ impl Store {
         match step {
             Step::Keep => {}
             Step::DropPrevious => put(PREVIOUS, None),
-            Step::Replace { keep_previous } => {
+            Step::Replace { previous } => {
                 put(NEWEST, Some(issue(names, now, times.life)?));
-                if !keep_previous {
-                    put(PREVIOUS, None);
+                match previous {
+                    Former::Absent => put(PREVIOUS, None),
+                    Former::Stored => {}
+                    Former::Served => put(PREVIOUS, self.served.texts.clone()),
                 }
             }
             Step::Rotate => {

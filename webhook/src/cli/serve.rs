@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use kaos_webhook::metrics::{self, Metrics};
+use kaos_webhook::parts;
 use kaos_webhook::readiness::{Condition, Readiness};
 use kaos_webhook::serve::{self, Limits, Phase, Reviewer, Served};
 use kaos_webhook::watch::{Shared, components, namespaces, settings};
@@ -25,7 +26,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use webhook_core::{Facts, Settings};
+use webhook_core::Facts;
 
 use super::duration;
 
@@ -121,6 +122,7 @@ struct Parts {
     readiness: Readiness,
     served: Arc<Served>,
     provider: Arc<CryptoProvider>,
+    running: parts::Parts,
 }
 
 async fn serve(args: Args) -> anyhow::Result<()> {
@@ -132,13 +134,15 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let admin = admin::Server::bind(args.admin_listen).await;
     let admin = admin.with_context(|| format!("cannot listen on {}", args.admin_listen))?;
     let mut registry = Registry::with_prefix(metrics::PREFIX);
+    let (running, mut ends) = parts::Parts::new();
     let parts = Parts {
-        facts: Arc::new(ArcSwap::from_pointee(Facts::new(Settings::default()))),
+        facts: Arc::new(ArcSwap::from_pointee(Facts::unknown())),
         metrics: Arc::new(Metrics::new(&mut registry)),
         missed: reconcile::Metrics::register(&mut registry),
         readiness: Readiness::of(&conditions(&args)),
         served: Arc::new(Served::default()),
         provider,
+        running,
     };
     parts.readiness.set(Condition::Running, Ok(()));
     if args.no_kube {
@@ -149,7 +153,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     }
     if let Some(path) = args.config.clone() {
         let keeper = keeper(&parts);
-        tokio::spawn(settings::from_file(path, keeper));
+        let reading = settings::from_file(path, keeper);
+        parts.running.start("settings", reading);
     }
     let readiness = parts.readiness.clone();
     let pages = admin::Pages {
@@ -169,7 +174,11 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         "Serving."
     );
     let serving = tokio::spawn(server.serve(tls.into(), Arc::new(reviewer), phases));
-    stop::asked(&readiness, &phase, args.drain).await?;
+    tokio::select! {
+        asked = stop::asked(&readiness, &phase, args.drain) => asked?,
+        // Whoever started us starts us again.
+        part = ends.first() => anyhow::bail!("a part of the program ended by itself: {part}"),
+    }
     serving.await.context("the server failed")
 }
 
@@ -180,7 +189,11 @@ fn conditions(args: &Args) -> Vec<Condition> {
         Condition::Running,
     ];
     if !args.no_kube {
-        conditions.extend([Condition::Bundle, Condition::Namespaces]);
+        conditions.extend([
+            Condition::Bundle,
+            Condition::Namespaces,
+            Condition::Components,
+        ]);
     }
     conditions
 }
@@ -203,21 +216,27 @@ async fn with_cluster(args: &Args, parts: &Parts) -> anyhow::Result<()> {
     let client = Client::try_from(config).context("cannot make a client of the API server")?;
 
     certificates::with_cluster(&args.certificates, parts, &client, &namespace)?;
-    tokio::spawn(args.missed.find(parts, &client, &namespace)?);
+    let missed = args.missed.find(parts, &client, &namespace)?;
+    parts.running.start("missed pods", missed);
     let (facts, metrics) = (&parts.facts, &parts.metrics);
-    tokio::spawn(namespaces::run(
+    let watch = namespaces::run(
         client.clone(),
         Arc::clone(facts),
         Arc::clone(metrics),
         parts.readiness.clone(),
-    ));
+        namespace.clone(),
+    );
+    parts.running.start("namespaces", watch);
+    let listed = Arc::new(components::Listed::new(parts.readiness.clone()));
     for resource in components::RESOURCES {
         let (facts, metrics) = (Arc::clone(facts), Arc::clone(metrics));
-        tokio::spawn(components::run(client.clone(), resource, facts, metrics));
+        let listed = Arc::clone(&listed);
+        let watch = components::run(client.clone(), resource, facts, metrics, listed);
+        parts.running.start("components", watch);
     }
     if args.config.is_none() {
         let (keeper, name) = (keeper(parts), args.config_map.clone());
-        tokio::spawn(async move {
+        parts.running.start("settings", async move {
             settings::from_config_map(client, &namespace, &name, keeper).await;
         });
     }

@@ -1,14 +1,26 @@
 //! Whether the webhook would have injected into a pod that runs.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use serde_json::value::RawValue;
 
 use webhook_core::{Facts, Outcome, decide};
+
+/// The decision panicked; the hook has said where.
+#[derive(Debug)]
+pub(super) struct Panicked;
 
 /// Asks the decision itself, as if the pod were created now; so nothing is called missed that
 /// would be left alone.
 ///
 /// `pod` is the pod in JSON, as the API server gives it.
-pub(super) fn is_missed(pod: &RawValue, namespace: &str, facts: &Facts) -> bool {
+/// What was `marked` before counts only if it would get more than another mark.
+pub(super) fn is_missed(
+    pod: &RawValue,
+    namespace: &str,
+    marked: bool,
+    facts: &Facts,
+) -> Result<bool, Panicked> {
     let review = serde_json::json!({
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",
@@ -21,6 +33,14 @@ pub(super) fn is_missed(pod: &RawValue, namespace: &str, facts: &Facts) -> bool 
             "object": pod,
         },
     });
-    let decision = decide(review.to_string().as_bytes(), facts);
-    decision.is_ok_and(|it| matches!(it.outcome(), Outcome::Patched | Outcome::Marked(_)))
+    let review = review.to_string();
+    // One pod that breaks the decision must not end the counting of all others. Facts are
+    // immutable and the review is ours, so a panic leaves nothing half-done.
+    let decided = catch_unwind(AssertUnwindSafe(|| decide(review.as_bytes(), facts)));
+    let decision = decided.map_err(|_panic| Panicked)?;
+    Ok(decision.is_ok_and(|it| match it.outcome() {
+        Outcome::Patched => true,
+        Outcome::Marked(_) => !marked,
+        Outcome::Unchanged(_) | Outcome::FailOpen(_) => false,
+    }))
 }

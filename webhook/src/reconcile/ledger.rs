@@ -1,27 +1,30 @@
 //! The pods that may have been missed, and what was found of each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use serde::Deserialize;
 
 use super::Owner;
 use webhook_core::NamespaceFacts;
 use webhook_core::names::{MIRROR, STATUS};
 
-/// Pods beyond this many are not followed; a counter says so.
+/// Pods beyond this many are not followed until some go; a gauge says so.
 const MAX_PODS: usize = 50_000;
 /// A verdict is looked at again after this long though nothing that we watch has changed.
 const JUDGE_AGAIN: Duration = Duration::from_mins(10);
 
-/// Pods without our annotation, by uid.
+/// Pods that may lack something, by uid.
 #[derive(Debug, Default)]
 pub struct Ledger {
     pods: HashMap<Box<str>, Entry>,
-    overflow: u64,
+    /// Pods that there was no room for, as far as they are known: at most as many again.
+    unfollowed: HashSet<Box<str>>,
 }
 
-/// A pod without our annotation, as its metadata shows it.
+/// A pod as its metadata shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// Its uid, which a later pod of the same name does not have.
@@ -32,6 +35,33 @@ pub struct Candidate {
     pub name: Box<str>,
     /// The workload that made it, or itself.
     pub owner: Owner,
+    /// What we said of it when it was created; none if we never saw it.
+    pub mark: Option<Mark>,
+}
+
+/// What matters of our annotation.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Mark {
+    /// The hash of the settings by which it was written.
+    #[serde(default)]
+    config: Box<str>,
+    /// Why nothing was injected.
+    reason: Option<Box<str>>,
+}
+
+impl Mark {
+    /// Anybody may write the annotation: what cannot be read says nothing.
+    fn read(annotation: &str) -> Self {
+        serde_json::from_str(annotation).unwrap_or(Self {
+            config: "".into(),
+            reason: None,
+        })
+    }
+
+    /// Whether it says that all was injected, by the settings of `config`.
+    fn is_done(&self, config: &str) -> bool {
+        self.reason.is_none() && *self.config == *config
+    }
 }
 
 /// Which of the watches saw a pod: each has its own selector, and a pod may match several.
@@ -64,13 +94,12 @@ struct Verdict {
 }
 
 impl Candidate {
-    /// None for pods that were injected into, are on their way out, or come from a file of a
-    /// kubelet's.
+    /// None for pods that are on their way out, or come from a file of a kubelet's.
     #[must_use]
     pub fn from_metadata(meta: &ObjectMeta) -> Option<Self> {
         let annotations = meta.annotations.as_ref();
-        let has = |key| annotations.is_some_and(|all| all.contains_key(key));
-        if has(STATUS) || has(MIRROR) || meta.deletion_timestamp.is_some() {
+        let get = |key| annotations.and_then(|all| all.get(key));
+        if get(MIRROR).is_some() || meta.deletion_timestamp.is_some() {
             return None;
         }
         Some(Self {
@@ -78,6 +107,7 @@ impl Candidate {
             namespace: meta.namespace.as_deref()?.into(),
             name: meta.name.as_deref()?.into(),
             owner: Owner::of_pod(meta)?,
+            mark: get(STATUS).map(|it| Mark::read(it)),
         })
     }
 }
@@ -92,12 +122,19 @@ impl Ledger {
         if let Some(entry) = self.pods.get_mut(&candidate.uid) {
             entry.sources |= bit;
             entry.unseen &= !bit;
+            if entry.candidate.mark != candidate.mark {
+                entry.candidate = candidate;
+                entry.verdict = None;
+            }
             return;
         }
         if self.pods.len() >= MAX_PODS {
-            self.overflow = self.overflow.saturating_add(1);
+            if self.unfollowed.len() < MAX_PODS {
+                self.unfollowed.insert(candidate.uid);
+            }
             return;
         }
+        self.unfollowed.remove(&candidate.uid);
         let entry = Entry {
             candidate,
             sources: bit,
@@ -112,6 +149,7 @@ impl Ledger {
         let Some(uid) = meta.uid.as_deref() else {
             return;
         };
+        self.unfollowed.remove(uid);
         let drop = self.pods.get_mut(uid).is_some_and(|entry| {
             entry.sources &= !source.bit();
             entry.sources == 0
@@ -139,17 +177,29 @@ impl Ledger {
         });
     }
 
-    /// The pods to look at: those that nobody judged, or whose verdict stands on other grounds.
+    /// The pods to look at: those that nobody judged, then those whose verdict stands on other
+    /// grounds or is old, the oldest first. Where nobody is opted in none needs a look.
     #[must_use]
     pub fn due(&self, now: Instant, grounds: impl Fn(&str) -> Grounds) -> Vec<Candidate> {
-        let stale = |entry: &&Entry| {
-            entry.verdict.as_ref().is_none_or(|verdict| {
-                now.saturating_duration_since(verdict.at) >= JUDGE_AGAIN
-                    || verdict.grounds != grounds(&entry.candidate.namespace)
+        let mut known = HashMap::new();
+        let mut due: Vec<_> = { self.pods.values() }
+            .filter(|entry| {
+                let namespace = &*entry.candidate.namespace;
+                let grounds = known.entry(namespace).or_insert_with(|| grounds(namespace));
+                entry.is_due(now, grounds)
             })
-        };
-        let due = self.pods.values().filter(stale);
-        due.map(|entry| entry.candidate.clone()).collect()
+            .collect();
+        due.sort_by_key(|entry| entry.verdict.as_ref().map(|verdict| verdict.at));
+        due.into_iter().map(|it| it.candidate.clone()).collect()
+    }
+
+    /// Forgets what was found where nobody is opted in any more.
+    pub fn forget(&mut self, opted_in: impl Fn(&str) -> bool) {
+        for entry in self.pods.values_mut() {
+            if entry.verdict.is_some() && !opted_in(&entry.candidate.namespace) {
+                entry.verdict = None;
+            }
+        }
     }
 
     /// Notes whether the webhook would have injected into a pod, and on what grounds.
@@ -182,16 +232,38 @@ impl Ledger {
         owners
     }
 
-    /// How many pods were not followed because there are too many.
+    /// How many pods are not followed because there are too many.
     #[must_use]
-    pub fn overflow(&self) -> u64 {
-        self.overflow
+    pub fn unfollowed(&self) -> usize {
+        self.unfollowed.len()
+    }
+
+    /// Whether there is room again for pods that had none; if so, they are to be listed again.
+    pub fn makes_room(&mut self) -> bool {
+        let room = !self.unfollowed.is_empty() && self.pods.len() < MAX_PODS - MAX_PODS / 10;
+        if room {
+            self.unfollowed.clear();
+        }
+        room
     }
 }
 
 impl Entry {
     fn missed(&self) -> bool {
         self.verdict.as_ref().is_some_and(|verdict| verdict.missed)
+    }
+
+    fn is_due(&self, now: Instant, grounds: &Grounds) -> bool {
+        let opted_in = { grounds.namespace.as_ref() }.is_some_and(NamespaceFacts::opted_in);
+        let mark = self.candidate.mark.as_ref();
+        let done = mark.is_some_and(|mark| mark.is_done(&grounds.config_hash));
+        match &self.verdict {
+            _ if !opted_in => false,
+            // Unless it counts as missed by other settings.
+            None => !done,
+            Some(verdict) if verdict.grounds != *grounds => true,
+            Some(verdict) => now.saturating_duration_since(verdict.at) >= JUDGE_AGAIN,
+        }
     }
 }
 

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 /// What `kubectl rollout restart` writes into a pod template, and we.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
+/// The hash of the settings that a pod template was restarted for.
+const RESTARTED_FOR: &str = "telemetry.kaos.tools/restarted-for";
+
 /// How often rollouts may be restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
@@ -21,11 +24,16 @@ impl Pace {
         long_ago(last, self.between, now)
     }
 
-    /// Whether a workload (its JSON) was left alone for long enough.
+    /// Whether a workload (its JSON) was left alone for long enough, and was not restarted for
+    /// these settings before.
     ///
-    /// This is what ends a circle: pods that are missed again after a restart have to wait.
-    pub(super) fn allows_workload(&self, workload: &Value, now: Timestamp) -> bool {
+    /// This is what ends a circle: pods that are missed again after a restart would be missed
+    /// after the next one too.
+    pub(super) fn allows_workload(&self, workload: &Value, config: &str, now: Timestamp) -> bool {
         let annotations = &workload["spec"]["template"]["metadata"]["annotations"];
+        if annotations[RESTARTED_FOR] == config {
+            return false;
+        }
         let last = annotations[RESTARTED_AT].as_str();
         // A time that we cannot read was written by somebody else: better to wait for a human.
         match last.map(str::parse::<Timestamp>) {
@@ -37,11 +45,14 @@ impl Pace {
 }
 
 /// A merge patch that makes a workload replace its pods; refused if it changed since it was read.
-pub(super) fn patch(workload: &Value, now: Timestamp) -> Value {
+pub(super) fn patch(workload: &Value, config: &str, now: Timestamp) -> Value {
     let time = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     json!({
         "metadata": {"resourceVersion": workload["metadata"]["resourceVersion"]},
-        "spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: time}}}},
+        "spec": {"template": {"metadata": {"annotations": {
+            RESTARTED_AT: time,
+            RESTARTED_FOR: config,
+        }}}},
     })
 }
 
@@ -81,18 +92,25 @@ mod tests {
 
     #[test]
     fn a_workload_that_was_just_restarted_is_left_alone() {
-        assert!(PACE.allows_workload(&workload(None), at(0)));
+        assert!(PACE.allows_workload(&workload(None), "1", at(0)));
         let last = at(0).to_string();
-        assert!(!PACE.allows_workload(&workload(Some(&last)), at(59)));
-        assert!(PACE.allows_workload(&workload(Some(&last)), at(60)));
-        assert!(!PACE.allows_workload(&workload(Some("yesterday")), at(600)));
+        assert!(!PACE.allows_workload(&workload(Some(&last)), "1", at(59)));
+        assert!(PACE.allows_workload(&workload(Some(&last)), "1", at(60)));
+        assert!(!PACE.allows_workload(&workload(Some("yesterday")), "1", at(600)));
     }
 
     #[test]
     fn the_patch_holds_for_what_was_read_only_and_is_read_back() {
-        let patch = patch(&workload(None), at(0));
+        let patch = patch(&workload(None), "2", at(0));
         assert_eq!(patch["metadata"]["resourceVersion"], "7");
-        assert!(!PACE.allows_workload(&patch, at(59)));
-        assert!(PACE.allows_workload(&patch, at(60)));
+        assert!(!PACE.allows_workload(&patch, "1", at(59)));
+        assert!(PACE.allows_workload(&patch, "1", at(60)));
+    }
+
+    #[test]
+    fn no_workload_is_restarted_twice_for_the_same_settings() {
+        let patch = patch(&workload(None), "1", at(0));
+        assert!(!PACE.allows_workload(&patch, "1", at(60 * 24 * 365)));
+        assert!(PACE.allows_workload(&patch, "2", at(60)));
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Workload<'a> {
     pub(super) path: &'a str,
     /// The workload as it was read.
     pub(super) object: &'a Value,
+    /// The hash of the settings by which its pods were missed.
+    pub(super) config: &'a str,
 }
 
 /// Restarts `workload`; false if it is too early, or if another replica was faster.
@@ -31,7 +33,7 @@ pub(super) async fn restart(
     workload: &Workload<'_>,
 ) -> Result<bool, Error> {
     let now = Timestamp::now();
-    if !pace.allows_workload(workload.object, now) {
+    if !pace.allows_workload(workload.object, workload.config, now) {
         return Ok(false);
     }
     let leases = Api::<Lease>::namespaced(client.clone(), home);
@@ -41,7 +43,7 @@ pub(super) async fn restart(
         Err(error) if is_conflict(&error) => return Ok(false),
         Err(error) => return Err(error),
     }
-    let body = patch(workload.object, now);
+    let body = patch(workload.object, workload.config, now);
     let patched = request(client, "PATCH", workload.path, MERGE_PATCH, &body).await;
     match patched {
         Ok(_) => Ok(true),

@@ -20,7 +20,8 @@ use super::judge::is_missed;
 use super::ledger::{Candidate, Grounds, Ledger, Source};
 use super::rollout::{Workload, restart};
 use super::{Metrics, Owner, Pace, notice};
-use webhook_core::Facts;
+use crate::watch::{words, words_of};
+use webhook_core::{Facts, NamespaceFacts};
 
 /// The labels that the webhook's own selector knows, one watch for each: selectors have no "or".
 const SELECTORS: [&str; 2] = [
@@ -64,7 +65,13 @@ pub async fn run(client: Client, facts: impl Fn() -> Facts, metrics: Metrics, op
     loop {
         tokio::select! {
             Some((source, event)) = pods.next() => reconciler.note(source, event),
-            _ = look.tick() => reconciler.look(&facts()).await,
+            _ = look.tick() => {
+                reconciler.look(&facts()).await;
+                if reconciler.ledger.makes_room() {
+                    // A new list names those that there was no room for.
+                    pods = watch(&reconciler.client);
+                }
+            }
         }
     }
 }
@@ -102,19 +109,28 @@ impl Reconciler {
             Ok(Event::Delete(pod)) => self.ledger.gone(source, &pod.metadata),
             Ok(Event::Init) => self.ledger.relisting(source),
             Ok(Event::InitDone) => self.ledger.relisted(source),
-            Err(error) => self.failed("watch pods", &error),
+            Err(error) => self.failed("watch pods", &words(&error)),
         }
     }
 
     async fn look(&mut self, facts: &Facts) {
+        // Nobody wished for what the defaults would give.
+        if !facts.settings_known() {
+            return;
+        }
+        let opted_in = |namespace: &str| {
+            let known = facts.namespace(namespace);
+            known.is_some_and(NamespaceFacts::opted_in)
+        };
+        self.ledger.forget(opted_in);
         self.judge(facts).await;
         let missed = self.ledger.missed();
         let metrics = &self.metrics;
         metrics
             .uninjected_pods
             .set(i64::try_from(missed).unwrap_or(i64::MAX));
-        let overflow = i64::try_from(self.ledger.overflow()).unwrap_or(i64::MAX);
-        metrics.unfollowed_pods.set(overflow);
+        let unfollowed = i64::try_from(self.ledger.unfollowed()).unwrap_or(i64::MAX);
+        metrics.unfollowed_pods.set(unfollowed);
         let owners = self.ledger.missed_by_owner();
         self.told.retain(|owner, _| owners.contains_key(owner));
         for (key, pods) in owners {
@@ -124,10 +140,10 @@ impl Reconciler {
             if !tell && self.options.restart.is_none() {
                 continue;
             }
-            let next = match self.care(&key.0, &key.1, tell.then_some(pods)).await {
+            let next = match self.care(&key, tell.then_some(pods), facts).await {
                 Ok(()) => now + SAY_AGAIN,
                 Err(error) => {
-                    self.failed("tell an owner of its pods", &error);
+                    self.failed("tell an owner of its pods", &words_of(&error));
                     now + TRY_AGAIN
                 }
             };
@@ -151,14 +167,25 @@ impl Reconciler {
         });
         let mut reads = stream::iter(reads).buffer_unordered(READS_AT_ONCE);
         while let Some((pod, candidate)) = reads.next().await {
-            let Candidate { uid, namespace, .. } = candidate;
+            let Candidate {
+                uid,
+                namespace,
+                mark,
+                ..
+            } = candidate;
             let missed = match pod {
-                Ok(Some(pod)) => is_missed(&pod, &namespace, facts),
+                Ok(Some(pod)) => {
+                    let missed = is_missed(&pod, &namespace, mark.is_some(), facts);
+                    // Whether it is missed nobody knows; it is looked at again with the others.
+                    missed.unwrap_or_else(|_panicked| {
+                        self.metrics.errors.inc();
+                        false
+                    })
+                }
                 // Gone meanwhile; the watch will say so too.
                 Ok(None) => false,
                 Err(error) => {
-                    self.metrics.errors.inc();
-                    tracing::warn!(%error, "cannot read a pod");
+                    self.failed("read a pod", &words_of(&error));
                     continue;
                 }
             };
@@ -167,7 +194,12 @@ impl Reconciler {
     }
 
     /// Tells an owner of so many pods, if any, and restarts its rollout if that is wanted.
-    async fn care(&self, namespace: &str, owner: &Owner, tell: Option<usize>) -> Result<(), Error> {
+    async fn care(
+        &self,
+        (namespace, owner): &(Box<str>, Owner),
+        tell: Option<usize>,
+        facts: &Facts,
+    ) -> Result<(), Error> {
         let path = owner.rollout().map(|plural| {
             format!(
                 "/apis/apps/v1/namespaces/{namespace}/{plural}/{}",
@@ -192,18 +224,24 @@ impl Reconciler {
             }
         }
         if let (Some(pace), Some(path), Some(object)) = (&self.options.restart, &path, &workload) {
-            let workload = Workload { path, object };
+            let config = facts.config_hash();
+            let workload = Workload {
+                path,
+                object,
+                config,
+            };
             if restart(&self.client, &self.options.namespace, pace, &workload).await? {
                 self.metrics.restarts.inc();
-                tracing::info!(namespace, name = %owner.name, kind = %owner.kind, "rollout restarted");
+                tracing::info!(%namespace, name = %owner.name, kind = %owner.kind, "rollout restarted");
             }
         }
         Ok(())
     }
 
-    fn failed(&self, what: &str, error: &dyn std::error::Error) {
+    /// `why` quotes nothing: what cannot be read may hold secrets.
+    fn failed(&self, what: &str, why: &str) {
         self.metrics.errors.inc();
-        tracing::warn!(%error, "cannot {what}; will try again");
+        tracing::warn!(why, "cannot {what}; will try again");
     }
 }
 

@@ -2,24 +2,28 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::Limits;
-use super::shed;
+use super::body::{Read, read};
+use super::room::Room;
+use super::{Limits, shed};
 use crate::metrics::{Metrics, Refusal};
 use webhook_core::{BadReview, Decision, Doubt, Facts, decide, unchanged};
 
 /// Where reviews go.
 pub const PATH: &str = "/mutate";
+
+/// How long API servers are asked to wait, in seconds. Whoever names more gets no more: it is not
+/// for clients to say how long they may hold what all share.
+pub const TIMEOUT_SECONDS: u64 = 2;
 
 /// The time for requests that name none: half of what we ask API servers to give.
 const USUAL_TIME: Duration = Duration::from_secs(1);
@@ -46,13 +50,6 @@ impl std::fmt::Debug for Reviewer {
             .field("limits", limits)
             .finish_non_exhaustive()
     }
-}
-
-/// What a body came to.
-enum Read {
-    Whole(Vec<u8>),
-    /// There is no room for it; its first bytes.
-    Prefix(Vec<u8>),
 }
 
 impl Reviewer {
@@ -118,27 +115,22 @@ impl Reviewer {
         check(request.method(), request.uri().path(), request.headers())?;
         let time = time_for(request.uri().query().unwrap_or_default());
         let (head, body) = request.into_parts();
-        let length = length(&head.headers).unwrap_or(self.limits.body);
-        if length > self.limits.body {
+        if length(&head.headers).is_some_and(|length| length > self.limits.body) {
             return Err(Refusal::TooLarge);
         }
         let room = self.requests.take(1);
-        let memory = self.bytes.take(length);
-        let wanted = match (&room, &memory) {
-            (Some(_), Some(_)) => usize::MAX,
-            _ => shed::PREFIX,
-        };
         let left = time.saturating_sub(begin.elapsed());
-        let read = tokio::time::timeout(left, read(body, self.limits.body, wanted)).await;
+        let read = read(body, &self.limits, &self.bytes, room.is_some());
+        let read = tokio::time::timeout(left, read).await;
         let malformed = |_words_for_nobody| Refusal::Malformed;
         match read.map_err(|_elapsed| Refusal::Slow)?? {
             Read::Prefix(prefix) => {
                 shed::answer(&prefix, Doubt::Overload).map_err(|_no_uid| Refusal::Overload)
             }
-            Read::Whole(body) if begin.elapsed() > time => {
+            Read::Whole(body, _until_decided) if begin.elapsed() > time => {
                 unchanged(&body, Doubt::Deadline).map_err(malformed)
             }
-            Read::Whole(body) => self.decide(&body).map_err(malformed),
+            Read::Whole(body, _until_decided) => self.decide(&body).map_err(malformed),
         }
     }
 
@@ -147,6 +139,10 @@ impl Reviewer {
     fn decide(&self, body: &[u8]) -> Result<Decision, BadReview> {
         self.metrics.body.observe(body.len() as f64);
         let facts = self.facts.load_full();
+        // A pod that is marked by nobody's settings would keep the mark for good.
+        if !facts.settings_known() {
+            return unchanged(body, Doubt::NoSettings);
+        }
         // Facts are immutable and the body is ours, so a panic leaves nothing half-done.
         match catch_unwind(AssertUnwindSafe(|| (self.decide)(body, &facts))) {
             Ok(decision) => decision,
@@ -171,36 +167,6 @@ fn check(method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Refusal
     Ok(())
 }
 
-/// The whole body, or where `keep` is less than that, so many first bytes of it: the rest has to
-/// be read in any case, or the client would never come to read the answer.
-async fn read<B>(mut body: B, limit: usize, keep: usize) -> Result<Read, Refusal>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
-    let mut kept = Vec::with_capacity(expected.min(limit).min(keep));
-    let mut seen = 0_usize;
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else {
-            return Err(Refusal::CutOff);
-        };
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        seen += data.len();
-        if seen > limit {
-            return Err(Refusal::TooLarge);
-        }
-        let wanted = keep.saturating_sub(kept.len()).min(data.len());
-        kept.extend_from_slice(&data[..wanted]);
-    }
-    if keep == usize::MAX {
-        Ok(Read::Whole(kept))
-    } else {
-        Ok(Read::Prefix(kept))
-    }
-}
-
 /// How long a review may take by `?timeout=Ns`. API servers round it up to whole seconds, so up
 /// to one of them may be gone already.
 fn time_for(query: &str) -> Duration {
@@ -211,8 +177,7 @@ fn time_for(query: &str) -> Duration {
     match seconds {
         None => USUAL_TIME,
         Some(0 | 1) => Duration::from_millis(500),
-        // The most that Kubernetes allows.
-        Some(seconds) => Duration::from_secs(seconds.min(30) - 1),
+        Some(seconds) => Duration::from_secs(seconds.min(TIMEOUT_SECONDS) - 1),
     }
 }
 
@@ -277,42 +242,6 @@ impl<'a> InFlight<'a> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.dec();
-    }
-}
-
-/// A number of places, taken without waiting and given back on drop.
-struct Room {
-    free: AtomicUsize,
-}
-
-struct Place<'a> {
-    room: &'a Room,
-    taken: usize,
-}
-
-impl Room {
-    fn new(places: usize) -> Self {
-        Self {
-            free: AtomicUsize::new(places),
-        }
-    }
-
-    fn take(&self, wanted: usize) -> Option<Place<'_>> {
-        let less = |free: usize| free.checked_sub(wanted);
-        let taken = self
-            .free
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
-        // Not `then_some`: a place that is made is given back.
-        taken.is_ok().then(|| Place {
-            room: self,
-            taken: wanted,
-        })
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.room.free.fetch_add(self.taken, Ordering::AcqRel);
     }
 }
 

@@ -277,8 +277,12 @@ async fn connections_over_the_limit_are_closed_at_once() {
     };
     let running = start(limits).await;
     let connector = connector(&[&running.texts], H1);
-    let first = h1(running.address, &connector).await.unwrap();
+    let mut first = h1(running.address, &connector).await.unwrap();
     let mut second = h1(running.address, &connector).await.unwrap();
+    for sender in [&mut first, &mut second] {
+        answer(sender.send_request(review()).await.unwrap()).await;
+        sender.ready().await.unwrap();
+    }
     let begin = Instant::now();
     assert!(h1(running.address, &connector).await.is_err());
     assert!(begin.elapsed() < Duration::from_secs(1));
@@ -288,6 +292,80 @@ async fn connections_over_the_limit_are_closed_at_once() {
     drop(first);
     until(|| text(&running.registry).contains("connections 1\n")).await;
     assert!(h1(running.address, &connector).await.is_ok());
+}
+
+#[tokio::test]
+async fn connections_that_only_sit_there_make_room() {
+    let limits = Limits {
+        connections: 3,
+        ..Limits::default()
+    };
+    let running = start(limits).await;
+    let h1_connector = connector(&[&running.texts], H1);
+    let mut useful = h1(running.address, &h1_connector).await.unwrap();
+    answer(useful.send_request(review()).await.unwrap()).await;
+    let mut idle = Vec::new();
+    for alpn in [H1, b"h2"] {
+        let connector = connector(&[&running.texts], alpn);
+        idle.push(connect(running.address, &connector).await.unwrap());
+    }
+    for _ in 0..2 {
+        let mut sender = h1(running.address, &h1_connector).await.unwrap();
+        answer(sender.send_request(review()).await.unwrap()).await;
+        until(|| text(&running.registry).contains("connections 3\n")).await;
+        useful.ready().await.unwrap();
+        answer(useful.send_request(review()).await.unwrap()).await;
+        drop(sender);
+        until(|| text(&running.registry).contains("connections 2\n")).await;
+        idle.push(connect(running.address, &h1_connector).await.unwrap());
+    }
+    assert!(text(&running.registry).contains("{reason=\"limit\"} 2\n"));
+}
+
+#[tokio::test]
+async fn an_idle_http2_connection_ends_some_time_and_a_busy_one_does_not() {
+    let limits = Limits {
+        idle: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let running = start(limits).await;
+    let connector = connector(&[&running.texts], b"h2");
+    let mut sender = h2(running.address, &connector).await;
+    let begin = Instant::now();
+    while begin.elapsed() < limits.idle * 3 {
+        sender.ready().await.unwrap();
+        answer(sender.send_request(review()).await.unwrap()).await;
+        tokio::time::sleep(limits.idle / 10).await;
+    }
+    until(|| sender.is_closed()).await;
+}
+
+/// Whoever only says that much will come holds no room, and not for as long as it likes.
+#[tokio::test]
+async fn announced_bodies_that_do_not_come_take_no_room_from_others() {
+    let running = start(Limits::default()).await;
+    let connector = connector(&[&running.texts], H1);
+    let mut silent = Vec::new();
+    for _ in 0..5 {
+        let mut stream = connect(running.address, &connector).await.unwrap();
+        let head = "POST /mutate?timeout=30s HTTP/1.1\r\nhost: x\r\n\
+            content-type: application/json\r\ncontent-length: 7340032\r\n\r\n{";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        silent.push(stream);
+    }
+    until(|| text(&running.registry).contains("in_flight 5\n")).await;
+    let mut sender = h1(running.address, &connector).await.unwrap();
+    answer(sender.send_request(review()).await.unwrap()).await;
+    let text = text(&running.registry);
+    let overload = "reviews_total{result=\"fail_open\",reason=\"overload\"} 0\n";
+    assert!(text.contains(overload), "{text}");
+    for mut stream in silent {
+        let mut begin = [0; 12];
+        let answered = stream.read_exact(&mut begin);
+        let answered = tokio::time::timeout(Duration::from_secs(4), answered).await;
+        answered.unwrap().unwrap();
+        assert_eq!(&begin, b"HTTP/1.1 408");
+    }
 }
 
 async fn until(mut done: impl FnMut() -> bool) {

@@ -1,6 +1,7 @@
 //! KAOS's custom resources: what their telemetry blocks say.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::WatchStreamExt as _;
@@ -9,6 +10,7 @@ use kube::{Client, ResourceExt as _};
 
 use super::{Change, Patience, Shared, follow};
 use crate::metrics::Metrics;
+use crate::readiness::{Condition, Readiness};
 use webhook_core::{ComponentFacts, Kind};
 
 /// A kind of KAOS component, as its CRD calls it.
@@ -37,8 +39,44 @@ const PAGE: u32 = 100;
 /// One component: namespace, name and what matters of it.
 pub(super) type Component = (String, String, ComponentFacts);
 
+/// Which kinds were listed; says [`Condition::Components`] once all were.
+#[derive(Debug)]
+pub struct Listed {
+    missing: Mutex<BTreeSet<&'static str>>,
+    readiness: Readiness,
+}
+
+impl Listed {
+    /// None was listed yet.
+    #[must_use]
+    pub fn new(readiness: Readiness) -> Self {
+        let all = RESOURCES.iter().map(|it| it.plural);
+        Self {
+            missing: Mutex::new(all.collect()),
+            readiness,
+        }
+    }
+
+    fn is_list(change: &Change<Component>) -> bool {
+        matches!(change, Change::All(_) | Change::NoSuchResource)
+    }
+
+    pub(super) fn note(&self, plural: &str) {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        if missing.remove(plural) && missing.is_empty() {
+            self.readiness.set(Condition::Components, Ok(()));
+        }
+    }
+}
+
 /// Follows all components of one kind forever. CRDs may be absent, come later and go.
-pub async fn run(client: Client, resource: Resource, facts: Shared, metrics: Arc<Metrics>) {
+pub async fn run(
+    client: Client,
+    resource: Resource,
+    facts: Shared,
+    metrics: Arc<Metrics>,
+    listed: Arc<Listed>,
+) {
     let Resource { kind, name, plural } = resource;
     let described = GroupVersionKind::gvk("kaos.tools", "v1alpha1", name);
     let described = ApiResource::from_gvk_with_plural(&described, plural);
@@ -47,7 +85,11 @@ pub async fn run(client: Client, resource: Resource, facts: Shared, metrics: Arc
     let events = watcher(api, config).backoff(Patience::default());
     let trim = |object| trim(kind, &object);
     follow(events, plural, &metrics, trim, |change| {
+        let is_list = Listed::is_list(&change);
         apply(&facts, kind, change);
+        if is_list {
+            listed.note(plural);
+        }
     })
     .await;
 }

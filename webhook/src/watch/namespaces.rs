@@ -9,19 +9,26 @@ use kube::runtime::watcher::{Config, watcher};
 use kube::{Client, ResourceExt as _};
 
 use super::{Change, Patience, Shared, follow};
+use crate::manifest;
 use crate::metrics::Metrics;
 use crate::readiness::{Condition, Readiness};
 use webhook_core::NamespaceFacts;
 
-/// Follows all namespaces, by their metadata alone, forever.
-pub async fn run(client: Client, facts: Shared, metrics: Arc<Metrics>, readiness: Readiness) {
+/// Follows all namespaces, by their metadata alone, forever. `home` is the webhook's own.
+pub async fn run(
+    client: Client,
+    facts: Shared,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    home: String,
+) {
     let api = Api::<PartialObjectMeta<Namespace>>::all(client);
     let events = watcher(api, Config::default()).backoff(Patience::default());
     follow(
         events,
         "namespaces",
         &metrics,
-        |it| trim(&it),
+        |it| trim(&it, &home),
         |change| {
             if matches!(change, Change::All(_)) {
                 readiness.set(Condition::Namespaces, Ok(()));
@@ -32,9 +39,16 @@ pub async fn run(client: Client, facts: Shared, metrics: Arc<Metrics>, readiness
     .await;
 }
 
-fn trim(namespace: &PartialObjectMeta<Namespace>) -> (String, NamespaceFacts) {
+/// Labels of a namespace that API servers never ask about are as good as none: whoever counts
+/// missed pods would count those for good.
+pub(super) fn trim(
+    namespace: &PartialObjectMeta<Namespace>,
+    home: &str,
+) -> (String, NamespaceFacts) {
     let pair = |(key, value): (&'_ String, &'_ String)| (key.clone(), value.clone());
-    let labels: Vec<_> = namespace.labels().iter().map(pair).collect();
+    let excluded = manifest::excludes(&namespace.name_any(), namespace.labels(), home);
+    let labels = namespace.labels().iter().filter(|_| !excluded);
+    let labels: Vec<_> = labels.map(pair).collect();
     let annotations: Vec<_> = namespace.annotations().iter().map(pair).collect();
     let facts = NamespaceFacts::new(
         labels

@@ -175,3 +175,36 @@ fn patience_grows_and_ends_somewhere() {
     patience.reset();
     assert!(patience.next().unwrap() <= Patience::FIRST);
 }
+
+#[test]
+fn components_are_good_once_all_kinds_were_listed() {
+    let readiness = Readiness::of(&[Condition::Components]);
+    let listed = components::Listed::new(readiness.clone());
+    for plural in ["agents", "agents", "mcpservers", "modelapis"] {
+        listed.note(plural);
+        assert!(!readiness.is_ready(), "{plural}");
+    }
+    listed.note("memorystores");
+    assert!(readiness.is_ready());
+}
+
+#[test]
+fn what_the_configuration_excludes_is_not_opted_in() {
+    let inject = ("telemetry.kaos.tools/inject", "enabled");
+    let azure = "kubernetes.azure.com/managedby";
+    for (name, label, opted_in) in [
+        ("agents", inject, true),
+        ("agents", (azure, "me"), true),
+        ("agents", (azure, "aks"), false),
+        ("agents", ("control-plane", ""), false),
+        ("kube-system", inject, false),
+        ("home", inject, false),
+    ] {
+        let namespace = json!({
+            "metadata": {"name": name, "labels": {inject.0: inject.1, label.0: label.1}},
+        });
+        let namespace = serde_json::from_value(namespace).unwrap();
+        let (_, facts) = namespaces::trim(&namespace, "home");
+        assert_eq!(facts.opted_in(), opted_in, "{name} {label:?}");
+    }
+}

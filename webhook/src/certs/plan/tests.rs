@@ -21,6 +21,7 @@ fn known<'a>(newest: Generation<'a>, previous: Generation<'a>, now: SystemTime) 
     Known {
         newest,
         previous,
+        served: None,
         bundle: None,
         covered_since: None,
         now,
@@ -36,7 +37,7 @@ fn nothing_of_use_is_replaced_at_once() {
             assert_eq!(
                 step,
                 Step::Replace {
-                    keep_previous: false
+                    previous: Former::Absent
                 }
             );
         }
@@ -44,7 +45,7 @@ fn nothing_of_use_is_replaced_at_once() {
         assert_eq!(
             step,
             Step::Replace {
-                keep_previous: true
+                previous: Former::Stored
             }
         );
     }
@@ -103,7 +104,7 @@ fn one_from_the_future_is_waited_for_while_there_is_another() {
     assert_eq!(
         step(&alone, &TIMES),
         Step::Replace {
-            keep_previous: false
+            previous: Former::Absent
         }
     );
     assert_eq!(serve(&alone, &TIMES), Serve::Last);
@@ -169,21 +170,21 @@ fn the_bundle_is_written_only_when_ours_is_missing_or_dead() {
     let (a, b) = (old.authorities(), new.authorities());
     let state = known(Read(&new), Read(&old), day(60));
     let both = [b, a].concat();
-    assert_eq!(bundle(&state, &[]), Some(both.clone()));
-    assert_eq!(bundle(&state, a), Some(both.clone()));
-    assert_eq!(bundle(&state, &both), None);
+    assert_eq!(bundle(&state, &TIMES, &[]), Some(both.clone()));
+    assert_eq!(bundle(&state, &TIMES, a), Some(both.clone()));
+    assert_eq!(bundle(&state, &TIMES, &both), None);
     assert_eq!(
-        bundle(&state, &[a, b].concat()),
+        bundle(&state, &TIMES, &[a, b].concat()),
         None,
         "the order says nothing"
     );
     // After the overlap the old one is dead.
     let state = known(Read(&new), Absent, day(62));
-    assert_eq!(bundle(&state, &both), Some(b.to_vec()));
+    assert_eq!(bundle(&state, &TIMES, &both), Some(b.to_vec()));
     // So is one that has expired.
     let state = known(Read(&new), Read(&old), day(95));
-    assert_eq!(bundle(&state, &both), Some(b.to_vec()));
-    assert_eq!(bundle(&known(Bad, Read(&old), day(60)), &[]), None);
+    assert_eq!(bundle(&state, &TIMES, &both), Some(b.to_vec()));
+    assert_eq!(bundle(&known(Bad, Read(&old), day(60)), &TIMES, &[]), None);
 }
 
 #[test]
@@ -192,8 +193,8 @@ fn what_another_replica_has_staged_is_left_alone() {
     // This replica has not seen the new Secret yet.
     let state = known(Read(&old), Absent, day(60));
     let both = [old.authorities(), new.authorities()].concat();
-    assert_eq!(bundle(&state, &both), None);
-    assert_eq!(bundle(&state, new.authorities()), Some(both));
+    assert_eq!(bundle(&state, &TIMES, &both), None);
+    assert_eq!(bundle(&state, &TIMES, new.authorities()), Some(both));
 }
 
 #[test]
@@ -206,10 +207,13 @@ fn what_is_not_ours_is_no_reason_to_write_and_goes_with_the_next_write() {
     let foreign = Authority::read_all(pem.as_bytes()).unwrap();
     let state = known(Read(&old), Absent, day(1));
     assert_eq!(
-        bundle(&state, &[old.authorities(), &foreign].concat()),
+        bundle(&state, &TIMES, &[old.authorities(), &foreign].concat()),
         None
     );
-    assert_eq!(bundle(&state, &foreign), Some(old.authorities().to_vec()));
+    assert_eq!(
+        bundle(&state, &TIMES, &foreign),
+        Some(old.authorities().to_vec())
+    );
 }
 
 /// A Secret and a webhook configuration, and what replicas do to them.
@@ -250,17 +254,18 @@ impl World {
         let known = Known {
             newest: newest.as_ref().map_or(Absent, Read),
             previous: previous.as_ref().map_or(Absent, Read),
+            served: replica.served.as_ref(),
             bundle: Some(&self.bundle),
             covered_since: replica.covered_since,
             now,
         };
+        let step = step(&known, times);
+        let bundle = bundle(&known, times, &self.bundle);
         match serve(&known, times) {
             Serve::Newest => replica.served.clone_from(&newest),
             Serve::Previous => replica.served.clone_from(&previous),
             Serve::Last => {}
         }
-        let step = step(&known, times);
-        let bundle = bundle(&known, &self.bundle);
         if step == Step::Keep {
             self.bundle = bundle.unwrap_or_else(|| self.bundle.clone());
             return true;
@@ -271,9 +276,13 @@ impl World {
         match step {
             Step::Keep => {}
             Step::DropPrevious => self.previous = None,
-            Step::Replace { keep_previous } => {
+            Step::Replace { previous } => {
                 self.newest = Some(pair(now, times.life));
-                self.previous = self.previous.take().filter(|_| keep_previous);
+                match previous {
+                    Former::Absent => self.previous = None,
+                    Former::Stored => {}
+                    Former::Served => self.previous.clone_from(&replica.served),
+                }
             }
             Step::Rotate => self.previous = self.newest.replace(pair(now, times.life)),
         }
@@ -282,10 +291,70 @@ impl World {
     }
 }
 
+#[test]
+fn what_is_served_outlives_a_secret_that_is_gone_or_spoilt() {
+    let (old, new) = (old(), pair(day(6), TIMES.life));
+    let only_old = old.authorities().to_vec();
+    for newest in [Absent, Bad] {
+        let mut state = known(newest, Absent, day(6));
+        state.served = Some(&old);
+        state.bundle = Some(&only_old);
+        assert_eq!(serve(&state, &TIMES), Serve::Last);
+        let previous = Former::Served;
+        assert_eq!(step(&state, &TIMES), Step::Replace { previous });
+        // Nobody trusts it: it is of no use.
+        state.bundle = Some(new.authorities());
+        let previous = Former::Absent;
+        assert_eq!(step(&state, &TIMES), Step::Replace { previous });
+    }
+}
+
+#[test]
+fn a_new_one_that_came_alone_is_not_served_before_it_is_trusted() {
+    let (old, new) = (old(), pair(day(6), TIMES.life));
+    let only_old = old.authorities().to_vec();
+    // Another replica, which served nothing yet, wrote it.
+    let mut state = known(Read(&new), Absent, day(6));
+    state.served = Some(&old);
+    state.bundle = Some(&only_old);
+    assert_eq!(serve(&state, &TIMES), Serve::Last, "nobody trusts it yet");
+    let both = [new.authorities(), old.authorities()].concat();
+    assert_eq!(bundle(&state, &TIMES, &only_old), Some(both.clone()));
+    // That other replica leaves the old authority alone: somebody may serve by it.
+    let other = known(Read(&new), Absent, day(6));
+    assert_eq!(bundle(&other, &TIMES, &both), None);
+    assert_eq!(bundle(&other, &TIMES, &only_old), Some(both.clone()));
+    state.bundle = Some(&both);
+    state.covered_since = Some(day(6));
+    assert_eq!(serve(&state, &TIMES), Serve::Last, "not settled");
+    state.now += TIMES.settle;
+    assert_eq!(serve(&state, &TIMES), Serve::Newest);
+}
+
 /// Two replicas through several rotations, each looking at the Secret only now and then: at each
 /// moment whatever a replica serves is valid and trusted, once it has ever been.
 #[test]
 fn two_replicas_that_race_serve_what_is_trusted_at_every_moment() {
+    race(0, |_, _| {});
+}
+
+/// The same while somebody deletes the Secret, or cuts off its certificate, every 50 seconds, and
+/// API servers learn of a bundle two seconds late.
+#[test]
+fn replicas_survive_somebody_who_deletes_and_spoils_the_secret() {
+    race(2, |world, second| {
+        if second < 60 || second % 50 != 0 {
+            return;
+        }
+        world.newest = None;
+        if second % 100 == 0 {
+            world.previous = None;
+        }
+        world.version += 1;
+    });
+}
+
+fn race(lateness: usize, damage: impl Fn(&mut World, u64)) {
     let times = Times {
         life: Duration::from_mins(2),
         overlap: Duration::from_secs(20),
@@ -307,9 +376,11 @@ fn two_replicas_that_race_serve_what_is_trusted_at_every_moment() {
         served: None,
     };
     let mut replicas = [blank.clone(), blank];
+    let mut bundles = Vec::new();
     let (mut lost, mut rotations, mut version) = (0, 0, 0);
     for second in 0..600 {
         let now = day(0) + Duration::from_secs(second);
+        damage(&mut world, second);
         for replica in &mut replicas {
             // A watch that lags by a few seconds.
             if random.u8(..3) == 0 {
@@ -317,12 +388,14 @@ fn two_replicas_that_race_serve_what_is_trusted_at_every_moment() {
             }
             lost += u32::from(!world.turn(replica, now, &times));
         }
+        bundles.push(world.bundle.clone());
+        let trusted = &bundles[bundles.len().saturating_sub(1 + lateness)];
         for replica in &replicas {
             let Some(served) = replica.served.as_ref().filter(|_| second > 30) else {
                 continue;
             };
             assert_eq!(served.age(now), Age::Good, "at {second}");
-            assert!(served.chains_to(&world.bundle, now), "at {second}");
+            assert!(served.chains_to(trusted, now), "at {second}");
         }
         rotations += u32::from(world.version != version);
         version = world.version;

@@ -134,7 +134,8 @@ pub(super) fn without_cluster(args: &Args, parts: &Parts) -> anyhow::Result<()> 
     // The namespace is not known, so only names that are given can be checked.
     let keeper = keeper(&args.dns_names, parts)?;
     let (_nobody_watches, bundle) = watch::channel(None);
-    tokio::spawn(files::run(args.cert_dir.clone(), keeper, bundle));
+    let reading = files::run(args.cert_dir.clone(), keeper, bundle);
+    parts.running.start("certificates", reading);
     Ok(())
 }
 
@@ -150,15 +151,12 @@ pub(super) fn with_cluster(
     let (seen, bundle) = watch::channel(None);
     let metrics = || Arc::clone(&parts.metrics);
     let configuration = args.webhook_configuration.clone();
-    tokio::spawn(bundle::observe(
-        client.clone(),
-        configuration,
-        metrics(),
-        seen,
-    ));
+    let watch = bundle::observe(client.clone(), configuration, metrics(), seen);
+    parts.running.start("webhook configuration", watch);
     let renewal = match args.mode {
         Mode::Files => {
-            tokio::spawn(files::run(args.cert_dir.clone(), keeper, bundle));
+            let reading = files::run(args.cert_dir.clone(), keeper, bundle);
+            parts.running.start("certificates", reading);
             return Ok(());
         }
         Mode::CertManager => None,
@@ -169,6 +167,6 @@ pub(super) fn with_cluster(
         }),
     };
     let store = Store::new(client.clone(), namespace, &args.secret, keeper, renewal);
-    tokio::spawn(store.run(bundle));
+    parts.running.start("certificates", store.run(bundle));
     Ok(())
 }

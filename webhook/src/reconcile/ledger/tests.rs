@@ -23,10 +23,20 @@ fn annotated(uid: &str, key: &str) -> ObjectMeta {
     }
 }
 
+fn marked(uid: &str, status: &str) -> ObjectMeta {
+    ObjectMeta {
+        annotations: Some(BTreeMap::from([(STATUS.to_owned(), status.to_owned())])),
+        ..pod(uid)
+    }
+}
+
 fn grounds(hash: &str) -> Grounds {
     Grounds {
         config_hash: hash.into(),
-        namespace: None,
+        namespace: Some(NamespaceFacts::new(
+            [("telemetry.kaos.tools/inject", "enabled")],
+            [],
+        )),
     }
 }
 
@@ -37,7 +47,7 @@ fn due(ledger: &Ledger, now: Instant, hash: &str) -> usize {
 #[test]
 fn only_pods_that_the_webhook_could_have_missed_are_followed() {
     let mut ledger = Ledger::default();
-    ledger.seen(APP, &annotated("injected", STATUS));
+    ledger.seen(APP, &marked("injected", r#"{"config":"a"}"#));
     ledger.seen(APP, &annotated("mirror", MIRROR));
     let leaving = ObjectMeta {
         deletion_timestamp: Some(Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH)),
@@ -109,8 +119,53 @@ fn an_injected_pod_that_takes_the_place_is_no_longer_counted() {
     let (mut ledger, now) = (Ledger::default(), Instant::now());
     ledger.seen(APP, &pod("a"));
     ledger.judge("a", true, grounds("1"), now);
-    ledger.seen(APP, &annotated("a", STATUS));
+    ledger.seen(APP, &marked("a", r#"{"config":"1"}"#));
+    assert_eq!((ledger.missed(), due(&ledger, now, "1")), (0, 0));
+}
+
+#[test]
+fn a_mark_by_other_settings_or_for_a_reason_is_looked_at() {
+    for status in [
+        r#"{"config":"0"}"#,
+        r#"{"config":"1","reason":"no_endpoint"}"#,
+        "nonsense",
+    ] {
+        let mut ledger = Ledger::default();
+        ledger.seen(APP, &marked("a", status));
+        assert_eq!(due(&ledger, Instant::now(), "1"), 1, "{status}");
+    }
+}
+
+#[test]
+fn nobody_looks_at_pods_of_namespaces_that_are_not_opted_in() {
+    let (mut ledger, now) = (Ledger::default(), Instant::now());
+    ledger.seen(APP, &pod("a"));
+    for namespace in [None, Some(NamespaceFacts::default())] {
+        let grounds = |_: &str| Grounds {
+            config_hash: "1".into(),
+            namespace: namespace.clone(),
+        };
+        assert!(ledger.due(now, grounds).is_empty());
+    }
+    ledger.judge("a", true, grounds("1"), now);
+    ledger.forget(|_| true);
+    assert_eq!(ledger.missed(), 1);
+    ledger.forget(|_| false);
     assert_eq!(ledger.missed(), 0);
+}
+
+#[test]
+fn those_that_nobody_judged_come_first_then_the_oldest() {
+    let (mut ledger, now) = (Ledger::default(), Instant::now());
+    for (uid, age) in [("b", 1), ("c", 0), ("a", 2)] {
+        ledger.seen(APP, &pod(uid));
+        let at = now + Duration::from_secs(10 - age);
+        ledger.judge(uid, false, grounds("0"), at);
+    }
+    ledger.seen(APP, &pod("new"));
+    let due = ledger.due(now + Duration::from_secs(20), |_| grounds("1"));
+    let order: Vec<_> = due.iter().map(|it| &*it.uid).collect();
+    assert_eq!(order, ["new", "a", "b", "c"]);
 }
 
 #[test]
@@ -119,5 +174,15 @@ fn memory_has_a_bound() {
     for number in 0..=MAX_PODS {
         ledger.seen(APP, &pod(&number.to_string()));
     }
-    assert_eq!((ledger.pods.len(), ledger.overflow()), (MAX_PODS, 1));
+    let last = pod(&MAX_PODS.to_string());
+    ledger.seen(APP, &last);
+    assert_eq!((ledger.pods.len(), ledger.unfollowed()), (MAX_PODS, 1));
+    assert!(!ledger.makes_room());
+    for number in 0..=MAX_PODS / 10 {
+        ledger.gone(APP, &pod(&number.to_string()));
+    }
+    assert!(ledger.makes_room());
+    ledger.seen(APP, &last);
+    assert_eq!(ledger.unfollowed(), 0);
+    assert!(!ledger.makes_room());
 }

@@ -1,5 +1,6 @@
 use super::super::testing::{REVIEW, reviewer, text};
 use super::*;
+use webhook_core::Settings;
 
 fn post(query: &str, body: &str) -> Request<Full<Bytes>> {
     Request::post(format!("{PATH}{query}"))
@@ -11,10 +12,15 @@ fn post(query: &str, body: &str) -> Request<Full<Bytes>> {
 
 #[test]
 fn a_margin_is_left_of_the_time_that_is_named() {
-    assert_eq!(time_for("timeout=10s"), Duration::from_secs(9));
     assert_eq!(time_for("a=b&timeout=2s"), Duration::from_secs(1));
     assert_eq!(time_for("timeout=1s"), Duration::from_millis(500));
-    assert_eq!(time_for("timeout=99999s"), Duration::from_secs(29));
+    for more in ["timeout=10s", "timeout=30s", "timeout=99999s"] {
+        assert_eq!(
+            time_for(more),
+            Duration::from_secs(1),
+            "no client says how long"
+        );
+    }
     for odd in [
         "",
         "timeout=",
@@ -26,18 +32,6 @@ fn a_margin_is_left_of_the_time_that_is_named() {
     }
 }
 
-#[test]
-fn places_come_back() {
-    let room = Room::new(3);
-    let two = room.take(2).unwrap();
-    assert!(room.take(2).is_none());
-    let one = room.take(1).unwrap();
-    assert!(room.take(1).is_none());
-    drop((one, two));
-    assert!(room.take(3).is_some());
-    assert!(room.take(4).is_none());
-}
-
 #[tokio::test]
 async fn when_the_time_is_over_the_pod_stays_as_it_is() {
     let (reviewer, _) = reviewer(Limits::default(), Box::new(decide));
@@ -45,12 +39,9 @@ async fn when_the_time_is_over_the_pod_stays_as_it_is() {
     let decision = reviewer.review(post("?timeout=2s", REVIEW), late).await;
     let outcome = decision.unwrap().outcome();
     assert_eq!(outcome, webhook_core::Outcome::FailOpen(Doubt::Deadline));
-    let decision = reviewer.review(post("?timeout=5s", REVIEW), late).await;
-    assert_ne!(
-        decision.unwrap().outcome(),
-        outcome,
-        "there are two seconds left"
-    );
+    let begin = Instant::now();
+    let decision = reviewer.review(post("?timeout=2s", REVIEW), begin).await;
+    assert_ne!(decision.unwrap().outcome(), outcome, "a second is left");
 }
 
 #[tokio::test]
@@ -118,4 +109,17 @@ async fn a_body_without_a_length_is_held_to_the_limit_too() {
         .review(chunked(format!("{REVIEW} ")), Instant::now())
         .await;
     assert_eq!(over, Err(Refusal::TooLarge));
+}
+
+#[tokio::test]
+async fn before_settings_were_read_nothing_is_decided() {
+    let never = |_: &[u8], _: &Facts| panic!("nobody decides");
+    let (mut reviewer, registry) = reviewer(Limits::default(), Box::new(never));
+    reviewer.facts = Arc::new(ArcSwap::from_pointee(Facts::unknown()));
+    let decision = reviewer.review(post("", REVIEW), Instant::now()).await;
+    let outcome = decision.unwrap().outcome();
+    assert_eq!(outcome, webhook_core::Outcome::FailOpen(Doubt::NoSettings));
+    assert!(text(&registry).contains("panics_total 0\n"));
+    let facts = reviewer.facts.load().with_settings(Settings::default());
+    assert!(facts.settings_known());
 }
