@@ -138,6 +138,11 @@ impl Body {
         }
     }
 
+    /// Whether only white space has come: what the body is, and whether it streams, is open.
+    pub(super) const fn is_blank(&self) -> bool {
+        matches!(self.framing, Framing::Unknown) && self.tail.is_none()
+    }
+
     /// The next bytes.
     pub(super) fn feed<F: Copy>(
         &mut self,

@@ -175,7 +175,12 @@ impl Reading for InferenceReading {
             return;
         };
         match piece {
-            Piece::Bytes(bytes) => body.feed(&self.rules.response, bytes, &mut self.response),
+            Piece::Bytes(bytes) => {
+                body.feed(&self.rules.response, bytes, &mut self.response);
+                if body.is_blank() {
+                    return;
+                }
+            }
             Piece::Gap(_) => {
                 self.holes = true;
                 body.gap(&mut self.response);

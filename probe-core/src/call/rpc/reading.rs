@@ -144,6 +144,9 @@ impl Reading for RpcReading {
         messages.now = at;
         if let Piece::Bytes(bytes) = piece {
             body.look(bytes);
+            if body.is_blank() {
+                return;
+            }
         }
         messages.answer_streams = body.framing().is_stream();
         messages.timing.stream = messages.answer_streams;

@@ -33,6 +33,14 @@ fn usage_behind_a_giant_line_is_found() {
 }
 
 #[test]
+fn white_space_before_a_stream_of_no_named_type_is_no_chunk() {
+    let script = Script::post("/v1/messages", CHAT).answer("x/y", "\n: hello\n");
+    let call = script.run().remove(0);
+    assert_eq!(call.timing.first_chunk, None);
+    assert!(call.timing.stream);
+}
+
+#[test]
 fn a_request_with_a_hole_is_read_from_both_ends() {
     let script = Script::post("/v1/chat/completions", "").sse("");
     let mut run = Run::new(&script);
