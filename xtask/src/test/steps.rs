@@ -156,6 +156,11 @@ fn lint_kernel(_: &Args) -> anyhow::Result<Outcome> {
 fn unit(_: &Args) -> anyhow::Result<Outcome> {
     let mut test = workspace_cargo();
     test.args(["test", "--workspace", "--no-fail-fast"]);
+    if std::env::var_os("CI").is_some() {
+        // A change is judged there by what it changed: the same inputs in each run. Elsewhere
+        // properties meet new ones each time.
+        test.env("PROPTEST_RNG_SEED", "1");
+    }
     run(&test, Duration::from_mins(30))
 }
 
