@@ -30,7 +30,7 @@ pub(super) fn run(matrix: &mut Matrix, cells: &[RealCell]) {
         for (number, cell) in group.iter().enumerate() {
             let tag = format!("{}-{}-{number}", cell.peer, u8::from(cell.tls));
             let result = match &servers {
-                Ok(servers) => judge(matrix, cell, servers, &tag).map_err(|e| format!("{e:#}")),
+                Ok(servers) => twice(matrix, cell, servers, &tag).map_err(|e| format!("{e:#}")),
                 Err(error) => Err(format!("{error:#}")),
             };
             let row = Row {
@@ -54,6 +54,22 @@ fn start(matrix: &Matrix, cell: &RealCell) -> Result<Servers> {
     let upstream = behind.as_ref().map(PeerServer::base);
     let server = PeerServer::start(cell.peer, upstream.as_deref(), cell.tls, folder)?;
     Ok((behind, server))
+}
+
+/// Runs a cell, and once more if its client could not talk to its server: that says nothing of
+/// the probe. It is said aloud, for it may be the probe's fault.
+fn twice(matrix: &Matrix, cell: &RealCell, servers: &Servers, tag: &str) -> Result<Verdict> {
+    let first = judge(matrix, cell, servers, tag);
+    let Err(error) = &first else { return first };
+    if !error.to_string().contains("ConnectionError") {
+        return first;
+    }
+    eprintln!("{}: once more, for {error:#}", cell.name());
+    if let Some(probe) = matrix.probe() {
+        // What the first run left behind has come by then.
+        probe.wait(usize::MAX, SPAN_TIME, |_| true);
+    }
+    judge(matrix, cell, servers, &format!("{tag}-again"))
 }
 
 fn judge(matrix: &Matrix, cell: &RealCell, servers: &Servers, tag: &str) -> Result<Verdict> {
