@@ -6,3 +6,4 @@ pub mod doctor;
 pub mod fake;
 pub mod fidelity;
 pub mod otlp;
+pub mod parents;

@@ -6,6 +6,7 @@ use e2e::doctor::DoctorArgs;
 use e2e::fake::cli::FakeArgs;
 use e2e::fidelity::FidelityArgs;
 use e2e::otlp::OtlpArgs;
+use e2e::parents::ParentsArgs;
 
 /// End-to-end tests of the probe against real processes and a real kernel.
 #[derive(Debug, Parser)]
@@ -25,6 +26,8 @@ enum What {
     Fidelity(FidelityArgs),
     /// Hold what a real collector got by gRPC and by HTTP against `watch --json` and the log.
     Otlp(OtlpArgs),
+    /// Hold the parent of each call inside a process against what the program did.
+    Parents(ParentsArgs),
 }
 
 fn main() -> Result<()> {
@@ -33,5 +36,6 @@ fn main() -> Result<()> {
         What::Fake(args) => args.run(),
         What::Fidelity(args) => args.run(),
         What::Otlp(args) => args.run(),
+        What::Parents(args) => args.run(),
     }
 }

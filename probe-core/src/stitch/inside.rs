@@ -11,7 +11,7 @@
 
 use super::requests::{Owner, Request, Requests, birth};
 use crate::call::ExchangeKey;
-use crate::ids::{Context, Nanos, ProcessId};
+use crate::ids::{ConnId, Context, Nanos, ProcessId};
 use crate::trace_context::TraceContext;
 
 /// A call that the process makes.
@@ -26,6 +26,9 @@ pub(super) struct Caller<'a> {
     pub(super) trace: Option<&'a TraceContext>,
     /// The session that the request names.
     pub(super) session: Option<&'a str>,
+    /// The other end of the call's connection: a server may read before the write returns, and
+    /// nobody is asked on behalf of the question itself.
+    pub(super) other_end: Option<ConnId>,
 }
 
 /// What is known of a call's parent.
@@ -60,7 +63,8 @@ type Flight<'a> = [(ExchangeKey, &'a Request)];
 
 /// Finds the request that a call was made for.
 pub(super) fn judge(requests: &Requests, caller: &Caller<'_>) -> Verdict {
-    let flight = requests.in_flight(caller.process, caller.start);
+    let mut flight = requests.in_flight(caller.process, caller.start);
+    flight.retain(|(key, _)| Some(key.conn) != caller.other_end);
     by_thread(&flight, caller)
         .or_else(|| by_context(requests, &flight, caller))
         .unwrap_or_else(|| {

@@ -11,6 +11,9 @@ use crate::message::End;
 use crate::span::Span;
 use crate::trace_context::{SpanId, TraceContext};
 
+/// Hops from a call up to the first of its trace that are looked at.
+const MOST_HOPS: u32 = 64;
+
 impl Stitcher {
     /// A context of a runtime was seen for the first time.
     pub fn context(&mut self, info: &ContextInfo) {
@@ -66,6 +69,7 @@ impl Stitcher {
             start: live.start,
             trace,
             session: call.and_then(|c| c.http.session_id.as_deref()),
+            other_end: self.connections.get(key.conn).and_then(|c| c.peer),
         };
         if trace.is_some() && !self.is_passed_on(&caller) {
             return None;
@@ -96,10 +100,16 @@ impl Stitcher {
 
     /// The request that a finished call waits for before it can leave.
     pub(super) fn blocker(&self, key: CallKey, now: Nanos) -> Option<ExchangeKey> {
+        self.blocked_by(key, now, MOST_HOPS)
+    }
+
+    fn blocked_by(&self, key: CallKey, now: Nanos, hops: u32) -> Option<ExchangeKey> {
         let live = self.calls.get(&key)?;
         let call = live.call.as_deref()?;
         match live.role {
-            Role::Client => self.client_blocker(key, live, Some(call), call.trace.as_ref(), now),
+            Role::Client => {
+                self.client_blocker(key, live, Some(call), call.trace.as_ref(), now, hops)
+            }
             Role::Server => {
                 let peer = live.peer?;
                 let client = self.calls.get(&peer)?;
@@ -108,7 +118,7 @@ impl Stitcher {
                     Some(call) => call.trace.as_ref(),
                     None => call.trace.as_ref().or(client.header.as_ref()),
                 };
-                self.client_blocker(peer, client, finished, trace, now)
+                self.client_blocker(peer, client, finished, trace, now, hops)
             }
         }
     }
@@ -120,6 +130,7 @@ impl Stitcher {
         call: Option<&Call>,
         trace: Option<&TraceContext>,
         now: Nanos,
+        hops: u32,
     ) -> Option<ExchangeKey> {
         if live.settled.is_some() {
             return None;
@@ -127,14 +138,14 @@ impl Stitcher {
         match self.verdict(key, live, call, trace)? {
             Verdict::Wait(request) => Some(request),
             Verdict::Exact(request) | Verdict::Inferred(request) => {
-                (!self.can_be_named(request, now)).then_some(request)
+                (!self.can_be_named(request, now, hops)).then_some(request)
             }
             Verdict::None(_) => None,
         }
     }
 
     /// Whether the span of a request may be named now: it has left, or its own place is certain.
-    fn can_be_named(&self, request: ExchangeKey, now: Nanos) -> bool {
+    fn can_be_named(&self, request: ExchangeKey, now: Nanos, hops: u32) -> bool {
         let Some(known) = self.requests.get(request) else {
             return true;
         };
@@ -144,7 +155,12 @@ impl Stitcher {
         let Some((key, live)) = self.server_of(request) else {
             return known.over.is_some();
         };
-        live.call.is_some() && self.blocker(key, now).is_none() && !self.is_lonely(key, live, now)
+        let Some(hops) = hops.checked_sub(1) else {
+            return true;
+        };
+        live.call.is_some()
+            && self.blocked_by(key, now, hops).is_none()
+            && !self.is_lonely(key, live, now)
     }
 
     /// The other end of a server's call may still be found.

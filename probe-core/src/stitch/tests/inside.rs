@@ -399,3 +399,22 @@ fn a_server_that_asks_inside_its_answer_asks_for_it() {
     request.finish(&mut w);
     assert_eq!(parent(&w, 20), ("exact", Some("/21/0")));
 }
+
+#[test]
+fn a_call_is_not_made_for_its_own_other_end() {
+    // A process that asks itself; the server's end reads before the client's write returns.
+    let mut w = World::new();
+    w.connect(20, 1, 1);
+    let asks = chat(20, 1, Role::Client, 10, 60);
+    let serves = chat(21, 1, Role::Server, 9, 50);
+    let request = served(21, 9, 50).ask(&mut w);
+    w.start(&asks);
+    w.start(&serves);
+    request.answer(&mut w);
+    w.end(&serves);
+    request.over(&mut w);
+    w.end(&asks);
+    w.tick(1000 * MS);
+    assert_eq!(parent(&w, 10), ("none", None));
+    assert_eq!(w.server(1).parent, Some(w.client(1).id));
+}
