@@ -56,7 +56,7 @@ def fastapi(loop):
     from fastapi.responses import StreamingResponse
 
     app = FastAPI()
-    client = httpx.AsyncClient(limits=httpx.Limits(max_connections=500), timeout=60)
+    client = httpx.AsyncClient(limits=httpx.Limits(max_connections=500), timeout=300)
 
     async def call(number):
         await client.post(MODEL + "/v1/chat/completions", json=body(number))

@@ -145,6 +145,11 @@ impl Pipeline {
         self.counters
     }
 
+    /// What the stitcher counted.
+    pub(crate) const fn stitched(&self) -> probe_core::stitch::Counters {
+        self.stitcher.counters()
+    }
+
     /// Connections now.
     pub(crate) fn len(&self) -> usize {
         self.connections.len()

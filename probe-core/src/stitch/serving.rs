@@ -263,9 +263,7 @@ impl Stitcher {
 
     /// A server's call that has ended gets its place, and will leave with it.
     fn name_call(&mut self, key: CallKey) -> Option<(SpanId, Lineage)> {
-        if self.calls.get(&key)?.call.is_none() {
-            return None;
-        }
+        self.calls.get(&key)?.call.as_ref()?;
         let mut live = self.calls.remove(&key)?;
         let lineage = live
             .call

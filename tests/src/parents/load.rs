@@ -16,7 +16,7 @@ pub(super) fn free_port() -> Result<u16> {
 
 /// Waits until the server listens.
 pub(super) fn wait_for(port: u16) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(3);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         if Instant::now() > deadline {
             bail!("the server does not listen; see server.err");
@@ -32,7 +32,7 @@ pub(super) fn run(port: u16, path: &str, requests: usize, at_once: usize) -> Res
     let work = || -> Result<()> {
         let stream = TcpStream::connect(("127.0.0.1", port)).context("reach the server")?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_read_timeout(Some(Duration::from_mins(3)))?;
         let mut reader = BufReader::new(stream);
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -44,9 +44,11 @@ pub(super) fn run(port: u16, path: &str, requests: usize, at_once: usize) -> Res
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(work)).collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().map_err(|_| anyhow!("a worker panicked"))?)
+        workers.into_iter().try_for_each(|worker| {
+            worker
+                .join()
+                .map_err(|_panic| anyhow!("a worker panicked"))?
+        })
     })
 }
 

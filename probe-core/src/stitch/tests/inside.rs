@@ -107,7 +107,7 @@ fn inside(token: u64) -> Context {
 
 /// A context that was born at so many milliseconds.
 const fn born(ms: u64, cpu: u64) -> u64 {
-    cpu << 56 | ms * MS
+    (cpu << 56) | (ms * MS)
 }
 
 fn copy(w: &mut World, token: u64, line: &[u64]) {
