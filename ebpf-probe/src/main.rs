@@ -13,6 +13,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    end_at_a_panic();
     match cli::main() {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -21,4 +22,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A thread that is gone would leave a probe that only looks alive. (The webhook, of the same
+/// workspace and profile, unwinds: a pod that it cannot judge is no reason to fail the next.)
+fn end_at_a_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        report(info);
+        std::process::abort();
+    }));
 }

@@ -167,9 +167,9 @@ impl Connection {
         if self.class != UNKNOWN || self.flags & LATE == 0 {
             return alone;
         }
-        let kept = self.prefix;
-        let word = u32::from_le_bytes([kept[0], kept[1], kept[2], 0]);
-        let before = u32::from(kept[0] != 0) + u32::from(kept[1] != 0) + u32::from(kept[2] != 0);
+        let [one, two, three] = self.prefix;
+        let word = u32::from_le_bytes([one, two, three, 0]);
+        let before = u32::from(one != 0) + u32::from(two != 0) + u32::from(three != 0);
         let same = (self.flags & PREFIX_OUT != 0) == (direction == OUT);
         let here = u32::from_le_bytes([first[0], first[1], first[2], first[3]]);
         let undecided = matches!(look, Look::Short | Look::Other);
@@ -195,8 +195,8 @@ impl Connection {
 
     #[inline(always)]
     fn keep(&mut self, direction: u8, word: u32) {
-        let [a, b, c, _] = word.to_le_bytes();
-        self.prefix = [a, b, c];
+        let [one, two, three, _] = word.to_le_bytes();
+        self.prefix = [one, two, three];
         if direction == OUT {
             self.flags |= PREFIX_OUT;
         } else {

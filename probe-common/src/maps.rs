@@ -118,10 +118,12 @@ pub mod counter {
     pub const UNPAIRED: u32 = 6;
     /// Bytes over the credit of a turn.
     pub const OVER_CREDIT: u32 = 7;
+    /// A call that moved several messages at once: a hole.
+    pub const SEVERAL_MESSAGES: u32 = 8;
     /// A thread whose Python context could not be found.
-    pub const NO_CONTEXT: u32 = 8;
+    pub const NO_CONTEXT: u32 = 9;
     /// How many there are.
-    pub const COUNT: u32 = 9;
+    pub const COUNT: u32 = 10;
     /// Their names, for `/metrics`.
     pub const NAMES: [&str; COUNT as usize] = [
         "ring_full",
@@ -132,6 +134,7 @@ pub mod counter {
         "compat_calls",
         "unpaired_tls_calls",
         "over_credit_bytes",
+        "several_messages",
         "python_threads_unknown",
     ];
 }

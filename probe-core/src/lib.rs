@@ -9,6 +9,7 @@
 
 pub mod call;
 pub mod conventions;
+pub mod gaps;
 pub mod ids;
 pub mod json;
 pub mod message;

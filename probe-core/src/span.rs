@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::gaps::Gaps;
 use crate::ids::{Nanos, ProcessId};
 use crate::trace_context::{SpanId, TraceId};
 
@@ -117,6 +118,8 @@ pub struct Summary {
     pub error: Option<String>,
     /// Seconds to the first chunk.
     pub time_to_first_chunk: Option<f64>,
+    /// The times between the chunks of a stream that had more than one.
+    pub chunk_gaps: Option<Gaps>,
     /// Seconds to the first token.
     pub time_to_first_token: Option<f64>,
     /// Input tokens, `None` where none were reported.

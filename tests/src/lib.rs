@@ -7,3 +7,4 @@ pub mod fake;
 pub mod fidelity;
 pub mod otlp;
 pub mod parents;
+pub mod webhook;

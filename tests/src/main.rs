@@ -7,6 +7,7 @@ use e2e::fake::cli::FakeArgs;
 use e2e::fidelity::FidelityArgs;
 use e2e::otlp::OtlpArgs;
 use e2e::parents::ParentsArgs;
+use e2e::webhook::WebhookArgs;
 
 /// End-to-end tests of the probe against real processes and a real kernel.
 #[derive(Debug, Parser)]
@@ -28,6 +29,8 @@ enum What {
     Otlp(OtlpArgs),
     /// Hold the parent of each call inside a process against what the program did.
     Parents(ParentsArgs),
+    /// Hold the webhook against a real API server, under outages and load.
+    Webhook(WebhookArgs),
 }
 
 fn main() -> Result<()> {
@@ -37,5 +40,6 @@ fn main() -> Result<()> {
         What::Fidelity(args) => args.run(),
         What::Otlp(args) => args.run(),
         What::Parents(args) => args.run(),
+        What::Webhook(args) => args.run(),
     }
 }

@@ -5,6 +5,8 @@
 
 mod pipeline;
 mod probe;
+mod program;
+mod review;
 
 /// Options of `bench`.
 #[derive(clap::Args)]
@@ -17,6 +19,8 @@ pub(crate) struct Args {
 enum What {
     /// From the ring buffer's bytes to spans: instructions per record, records per second.
     Pipeline(pipeline::Args),
+    /// From a review's bytes to the webhook's answer: time, instructions, allocations.
+    Review(review::Args),
     /// What a captured chunk costs the thread that writes it, beside the floor.
     Tap(probe::Args),
     /// What a process pays that is not opted in.
@@ -32,6 +36,7 @@ enum What {
 pub(crate) fn run(Args { what }: &Args) -> anyhow::Result<()> {
     match what {
         What::Pipeline(args) => pipeline::run(args),
+        What::Review(args) => review::run(args),
         What::Tap(args) => probe::run("tap", args),
         What::Idle(args) => probe::run("idle", args),
         What::Load(args) => probe::run("load", args),

@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod cluster;
 mod cmd;
 mod demo;
 mod interrupt;
@@ -37,6 +38,8 @@ pub(crate) enum Chore {
     Bench(bench::Args),
     /// Install or run the real servers, agents and clients that demo and tests use.
     Peers(peers::Args),
+    /// Start a real Kubernetes control plane.
+    Cluster(cluster::Args),
     /// Check the rules of the house that no other tool checks.
     Tidy(tidy::Args),
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Chore::Test(args) => test::run(&args),
         Chore::Bench(args) => bench::run(&args),
         Chore::Peers(args) => peers::run(&args),
+        Chore::Cluster(args) => cluster::run(&args),
         Chore::Tidy(args) => tidy::run(&args),
     };
     match result {

@@ -13,6 +13,7 @@ mod command;
 mod debian;
 mod golang;
 pub(crate) mod http;
+mod kubernetes;
 mod litellm;
 mod llama;
 mod mcp;
@@ -21,6 +22,7 @@ mod ollama;
 mod phoenix;
 mod python;
 mod running;
+mod terminal;
 mod tls;
 mod tls_programs;
 
@@ -32,14 +34,14 @@ use anyhow::{Context as _, Result};
 pub(crate) use agent::Agent;
 pub(crate) use cache::Cache;
 pub(crate) use cli::{Args, run};
+pub(crate) use kubernetes::Kubernetes;
 pub(crate) use litellm::LiteLlm;
 pub(crate) use llama::Llama;
 pub(crate) use mcp::McpServer;
 pub(crate) use phoenix::Phoenix;
-pub(crate) use running::Running;
+pub(crate) use running::{Ready, Running};
 
 use cache::Recipe;
-use running::Ready;
 
 /// A real part that can be installed and perhaps be started.
 pub(crate) trait Peer: Sync {
@@ -121,6 +123,7 @@ pub(crate) fn all() -> Vec<Box<dyn Peer>> {
         Box::new(tls_programs::Bun),
         Box::new(tls_programs::GoTls),
         Box::new(chromium::Chromium),
+        Box::new(Kubernetes::NEWEST),
     ]
 }
 

@@ -137,7 +137,12 @@ fn bytes_of(registers: &Registers, returned: u64) -> Option<(u64, Segments)> {
     };
     let n = match registers.orig_ax {
         // Here the result counts messages, and the count of bytes stands in each (at 56 of
-        // `struct mmsghdr`). The first is followed, the others show as a hole.
+        // `struct mmsghdr`). Several at once, which on a stream make no sense, show as a hole at
+        // the next call.
+        SENDMMSG | RECVMMSG if returned > 1 => {
+            count(counter::SEVERAL_MESSAGES, 1);
+            return None;
+        }
         SENDMMSG | RECVMMSG => u64::from(user::<u32>(si + 56)?),
         _ => returned,
     };

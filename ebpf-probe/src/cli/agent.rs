@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use tokio::sync::watch;
 
 use super::capture::Capture;
+use super::file::{self, CommandLine, Settings};
 use super::output::{self, MaybeExporter, Output, Sinks, Wanted};
 use super::select::Select;
 use super::stop::Stop;
@@ -40,29 +41,37 @@ pub(super) struct Args {
     output: Output,
 }
 
-/// Exports calls until SIGTERM; then what waits goes out first.
-pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
-    let select = super::file::merged(args.config.as_deref(), &args.select)?;
+/// Exports calls until SIGTERM; then what waits goes out first. `is_given` tells which options
+/// are not just defaults.
+pub(super) fn run(args: &Args, is_given: &dyn Fn(&str) -> bool) -> anyhow::Result<u8> {
+    let given = CommandLine {
+        listen: &args.listen,
+        select: &args.select,
+        output: &args.output,
+        is_given,
+        variable: &|name| std::env::var(name).ok(),
+    };
+    let (settings, output) = file::read(args.config.as_deref())?.under(&given)?;
     if args.print_config {
-        print!("{}", super::file::print(&select)?);
+        print!("{}", settings.print()?);
         return Ok(0);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()?;
-    runtime.block_on(serve(args, &select))
+    runtime.block_on(serve(&settings, &output))
 }
 
-async fn serve(args: &Args, select: &Select) -> anyhow::Result<u8> {
+async fn serve(settings: &Settings, output: &Output) -> anyhow::Result<u8> {
     let stop = Stop::on_signals()?;
     let sinks = Sinks::default();
-    let exporter = sinks.export(args.output.metric_names())?;
+    let exporter = sinks.export_by(output.profile(), |name| settings.variable(name))?;
     let readiness = Readiness::default();
     let (end, ended) = watch::channel(false);
-    let server = match args.listen.as_str() {
-        "none" => None,
-        address => {
+    let server = match settings.listen.as_deref() {
+        None | Some("none") => None,
+        Some(address) => {
             let address: SocketAddr = address
                 .parse()
                 .with_context(|| format!("{address} is no address with a port"))?;
@@ -77,17 +86,17 @@ async fn serve(args: &Args, select: &Select) -> anyhow::Result<u8> {
         }
     };
     let exporter: MaybeExporter = Arc::new(Mutex::new(Some(exporter)));
-    let selectors = select.selectors();
+    let selectors = settings.select.selectors();
     if selectors.is_empty() {
         tracing::warn!("no selector: nothing is captured (see `kaos-probe agent --help`)");
     }
     let wanted = Wanted {
         selectors,
-        policy: select.policy(),
+        policy: settings.select.policy(),
         hold: false,
     };
     let sink = Arc::clone(&exporter);
-    let setup = args.output.setup(wanted, &sinks, move |span| {
+    let setup = output.setup(wanted, &sinks, move |span| {
         output::record(&sink, &Arc::new(span));
     });
     let capture = Capture::start(setup)?;

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use probe_core::call;
 use probe_core::span::Span;
 use probe_core::stitch::{self, Stitcher};
 
-use crate::discover::{Discovery, Options, Request};
+use crate::discover::{Discovery, Options, Request, Requests, host, queue};
 use crate::export::resource::Registry;
 use crate::export::selfmetrics;
 use crate::kernel;
@@ -43,7 +43,7 @@ pub(super) struct Setup {
 /// A running capture.
 pub(super) struct Capture {
     stop: Arc<AtomicBool>,
-    requests: Option<Sender<Request>>,
+    requests: Option<Requests>,
     reader: JoinHandle<anyhow::Result<()>>,
     discovery: JoinHandle<()>,
 }
@@ -52,8 +52,14 @@ impl Capture {
     /// Loads the kernel half and opts in what is there already. When this returns, what is
     /// opted in is captured.
     pub(super) fn start(setup: Setup) -> anyhow::Result<Self> {
+        if let Some(missing) = host::missing_capabilities() {
+            bail!(
+                "the kernel does not let this user look at other processes (without {missing}): {}",
+                host::CAPABLE
+            );
+        }
         let (feed, control) = kernel::load(setup.ring)?;
-        let (requests, asked) = channel();
+        let (requests, asked) = queue();
         let (facts, known) = channel();
         let discovery = Discovery::new(
             setup.discovery,
@@ -97,9 +103,9 @@ impl Capture {
             .requests
             .as_ref()
             .ok_or_else(|| anyhow!("the capture has ended"))?;
-        requests
-            .send(Request::OptIn(tgid, done))
-            .map_err(|_gone| anyhow!("discovery has ended"))?;
+        if !requests.send_surely(Request::OptIn(tgid, done)) {
+            bail!("discovery has ended");
+        }
         finished
             .recv_timeout(PATIENCE)
             .context("discovery does not answer")

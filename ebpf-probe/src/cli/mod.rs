@@ -5,12 +5,14 @@ mod capture;
 mod doctor;
 mod file;
 mod output;
+mod patient;
 mod run;
 mod select;
 mod stop;
 mod watch;
 
-use clap::{Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 /// Sees the LLM, MCP and agent-to-agent calls of this host as OpenTelemetry spans, with nothing
 /// restarted, changed or configured.
@@ -58,12 +60,18 @@ enum Command {
 
 /// Runs what the command line asks for; returns the exit code.
 pub(crate) fn main() -> anyhow::Result<u8> {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let chosen = matches.subcommand().map(|(_, matches)| matches);
+    let is_given = |id: &str| {
+        let source = chosen.and_then(|matches| matches.value_source(id));
+        source.is_some_and(|source| source != ValueSource::DefaultValue)
+    };
     log_to_stderr(cli.log);
     match cli.command {
         Command::Watch(args) => watch::run(args),
         Command::Run(args) => run::run(&args),
-        Command::Agent(args) => agent::run(&args),
+        Command::Agent(args) => agent::run(&args, &is_given),
         Command::Doctor(args) => Ok(doctor::run(&args)),
         Command::Gate(args) => run::gate(&args),
     }

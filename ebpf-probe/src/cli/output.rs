@@ -3,16 +3,16 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use probe_common::maps::{POLICY_HEADS, counter};
 use probe_core::conventions::{Conventions, Profile};
 use probe_core::span::Span;
 use probe_core::stitch;
 
 use super::capture::Setup;
+use super::file::OutputSettings;
 use crate::discover::{Options, Selector};
 use crate::export::config::Config;
-use crate::export::metrics::Profile as MetricNames;
 use crate::export::resource::Registry;
 use crate::export::{Exporter, selfmetrics};
 use crate::kernel::Counters;
@@ -59,7 +59,10 @@ pub(super) struct Output {
 }
 
 fn ring(text: &str) -> Result<u32, String> {
-    let bytes: u32 = text.parse().map_err(|error| format!("{error}"))?;
+    ring_of(text.parse().map_err(|error| format!("{error}"))?)
+}
+
+fn ring_of(bytes: u32) -> Result<u32, String> {
     if bytes.is_power_of_two() && (1 << 16..=1 << 28).contains(&bytes) {
         Ok(bytes)
     } else {
@@ -122,12 +125,50 @@ impl Output {
         }
     }
 
-    /// The names of metrics.
-    pub(super) const fn metric_names(&self) -> MetricNames {
-        match self.conventions {
-            Profile::V1_41 => MetricNames::V1_41,
-            Profile::GenAiDev => MetricNames::GenAiDev,
+    /// These options, with those of a file where they were not given.
+    pub(super) fn over(
+        &self,
+        file: &OutputSettings,
+        is_given: &dyn Fn(&str) -> bool,
+    ) -> anyhow::Result<Self> {
+        let mut output = self.clone();
+        if let Some(name) = file
+            .conventions
+            .as_ref()
+            .filter(|_| !is_given("conventions"))
+        {
+            output.conventions = name.parse().context("output: conventions")?;
         }
+        // There is no flag that says no, so one that was given says yes.
+        output.kaos_names |= file.kaos_names.unwrap_or(false);
+        output.legacy_names |= file.legacy_names.unwrap_or(false);
+        output.content |= file.content.unwrap_or(false);
+        output.command_lines |= file.command_lines.unwrap_or(false);
+        if let Some(bytes) = file.content_bytes.filter(|_| !is_given("content_bytes")) {
+            output.content_bytes = bytes;
+        }
+        if let Some(bytes) = file.ring.filter(|_| !is_given("ring")) {
+            output.ring = ring_of(bytes).map_err(|why| anyhow!("output: ring: {why}"))?;
+        }
+        Ok(output)
+    }
+
+    /// These options as those of a file.
+    pub(super) fn settings(&self) -> OutputSettings {
+        OutputSettings {
+            conventions: Some(self.conventions.as_str().to_owned()),
+            kaos_names: Some(self.kaos_names),
+            legacy_names: Some(self.legacy_names),
+            content: Some(self.content),
+            content_bytes: Some(self.content_bytes),
+            command_lines: Some(self.command_lines),
+            ring: Some(self.ring),
+        }
+    }
+
+    /// The set of names.
+    pub(super) const fn profile(&self) -> Profile {
+        self.conventions
     }
 }
 
@@ -142,15 +183,24 @@ pub(super) struct Sinks {
 
 impl Sinks {
     /// Starts export by the `OTEL_*` variables, on the current tokio runtime.
-    pub(super) fn export(&self, names: MetricNames) -> anyhow::Result<Exporter> {
-        let config = Config::from_env(|name| std::env::var(name).ok())?;
+    pub(super) fn export(&self, profile: Profile) -> anyhow::Result<Exporter> {
+        self.export_by(profile, |name| std::env::var(name).ok())
+    }
+
+    /// Starts export by `OTEL_*` variables from elsewhere.
+    pub(super) fn export_by(
+        &self,
+        profile: Profile,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> anyhow::Result<Exporter> {
+        let config = Config::from_env(variable)?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        self.exporter(config, names)
+        self.exporter(config, profile)
     }
 
-    fn exporter(&self, config: Config, profile: MetricNames) -> anyhow::Result<Exporter> {
+    fn exporter(&self, config: Config, profile: Profile) -> anyhow::Result<Exporter> {
         let setup = crate::export::Setup {
             config,
             profile,

@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     if args.otlp
         && let Ok(mut slot) = exporter.lock()
     {
-        *slot = Some(sinks.export(args.output.metric_names())?);
+        *slot = Some(sinks.export(args.output.profile())?);
     }
     let mut file = args.json.as_ref().map(|path| json_file(path)).transpose()?;
     let totals = Arc::new(Mutex::new(Totals::default()));
@@ -160,9 +160,12 @@ fn spawn(command: &[String], wait: &OwnedFd) -> anyhow::Result<Child> {
 /// Waits for the command, and passes on what is asked of us meanwhile.
 async fn wait_for(child: &mut Child) -> anyhow::Result<ExitStatus> {
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut quit = signal(SignalKind::quit())?;
     let mut ended = signal(SignalKind::child())?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let pass_on = |signal| pid.map(|pid| kill_process(pid, signal));
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
@@ -171,10 +174,13 @@ async fn wait_for(child: &mut Child) -> anyhow::Result<ExitStatus> {
             _ = ended.recv() => {}
             // The terminal has told the command already.
             _ = interrupt.recv() => {}
+            _ = quit.recv() => {}
+            // So may it have here, but who hangs up twice says nothing new.
+            _ = hangup.recv() => {
+                let _ = pass_on(Signal::HUP);
+            }
             _ = terminate.recv() => {
-                if let Some(pid) = pid {
-                    let _ = kill_process(pid, Signal::TERM);
-                }
+                let _ = pass_on(Signal::TERM);
             }
         }
     }

@@ -65,6 +65,30 @@ impl Select {
         selectors
     }
 
+    /// Adds the selectors of another source.
+    pub(super) fn add(&mut self, other: &Self) {
+        let Self {
+            pid,
+            comm,
+            exe,
+            command,
+            port,
+            container,
+            cgroup,
+            all,
+            full,
+        } = other.clone();
+        self.pid.extend(pid);
+        self.comm.extend(comm);
+        self.exe.extend(exe);
+        self.command.extend(command);
+        self.port.extend(port);
+        self.container.extend(container);
+        self.cgroup.extend(cgroup);
+        self.all |= all;
+        self.full |= full;
+    }
+
     /// The policy of opted-in processes.
     pub(super) const fn policy(&self) -> u32 {
         if self.full { POLICY_FULL } else { POLICY_HEADS }

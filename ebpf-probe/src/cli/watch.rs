@@ -1,6 +1,6 @@
 //! `kaos-probe watch`: calls live.
 
-use std::io::{self, Stdout, Write as _};
+use std::io::{self, Write as _};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use probe_core::span::Span;
 
 use super::capture::Capture;
 use super::output::{self, MaybeExporter, Output, Sinks, Wanted};
+use super::patient::PatientStdout;
 use super::stop::Stop;
 use crate::export::clock::{Clock, monotonic_now};
 use crate::view::filter::Filter;
@@ -49,7 +50,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
     if args.otlp
         && let Ok(mut slot) = exporter.lock()
     {
-        *slot = Some(sinks.export(args.output.metric_names())?);
+        *slot = Some(sinks.export(args.output.profile())?);
     }
     let (sender, spans) = sync_channel::<Arc<Span>>(WAITING);
     let sink = Arc::clone(&exporter);
@@ -75,7 +76,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
             "Watching every process of this host. Ctrl-C ends."
         );
     }
-    let mut view = View::new(io::stdout(), mode, args.filter, terminal);
+    let mut view = View::new(
+        PatientStdout::new(stop.clone()),
+        mode,
+        args.filter,
+        terminal,
+    );
     let shown = show(&mut view, &spans, &sinks, &stop, &capture);
     let stopped = capture.stop();
     let shown = shown.and_then(|()| show_rest(&mut view, &spans, &sinks));
@@ -93,19 +99,18 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
 
 /// Shows what came while the capture ended.
 fn show_rest(
-    view: &mut View<Stdout>,
+    view: &mut View<PatientStdout>,
     spans: &Receiver<Arc<Span>>,
     sinks: &Sinks,
 ) -> io::Result<()> {
     while let Ok(span) = spans.try_recv() {
         view.show(&span, &sinks.registry.get(span.process), Clock::measure())?;
     }
-    view.finish(Clock::measure())?;
-    io::stdout().flush()
+    view.finish(Clock::measure())
 }
 
 fn show(
-    view: &mut View<Stdout>,
+    view: &mut View<PatientStdout>,
     spans: &Receiver<Arc<Span>>,
     sinks: &Sinks,
     stop: &Stop,

@@ -16,13 +16,10 @@ pub(crate) struct Finding {
     pub(crate) advice: &'static str,
 }
 
-/// `CAP_SYS_PTRACE`, `CAP_SYS_ADMIN`, `CAP_PERFMON`, `CAP_BPF` (capabilities(7)).
-const CAPABILITIES: [(u32, &str); 4] = [
-    (19, "SYS_PTRACE"),
-    (21, "SYS_ADMIN"),
-    (38, "PERFMON"),
-    (39, "BPF"),
-];
+/// `CAP_SYS_PTRACE`, `CAP_PERFMON`, `CAP_BPF` (capabilities(7)).
+const CAPABILITIES: [(u32, &str); 3] = [(19, "SYS_PTRACE"), (38, "PERFMON"), (39, "BPF")];
+/// `CAP_SYS_ADMIN`
+const SYS_ADMIN: u32 = 21;
 
 /// Looks at everything that the probe depends on.
 pub(crate) fn findings() -> Vec<Finding> {
@@ -67,27 +64,38 @@ fn type_information() -> Finding {
 }
 
 fn capabilities() -> Finding {
+    let missing = missing_capabilities();
+    Finding {
+        what: "capabilities",
+        ok: missing.is_none(),
+        found: missing.map_or_else(
+            || "all that are needed".to_owned(),
+            |missing| format!("without {missing}"),
+        ),
+        advice: CAPABLE,
+    }
+}
+
+/// What to do without the capabilities.
+pub(crate) const CAPABLE: &str = "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE";
+
+/// The capabilities that this process would need and has not.
+pub(crate) fn missing_capabilities() -> Option<String> {
     let status = read("/proc/self/status");
     let effective = status
         .lines()
         .find_map(|line| line.strip_prefix("CapEff:"))
         .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
         .unwrap_or(0);
+    missing_of(effective)
+}
+
+/// `CAP_SYS_ADMIN` stands for all of them.
+fn missing_of(effective: u64) -> Option<String> {
     let has = |bit: u32| effective >> bit & 1 == 1;
-    let missing = CAPABILITIES
-        .iter()
-        .filter(|(bit, name)| !has(*bit) && *name != "SYS_ADMIN");
+    let missing = CAPABILITIES.iter().filter(|(bit, _)| !has(*bit));
     let missing: Vec<&str> = missing.map(|(_, name)| *name).collect();
-    Finding {
-        what: "capabilities",
-        ok: missing.is_empty() || has(21),
-        found: if missing.is_empty() {
-            "all that are needed".to_owned()
-        } else {
-            format!("without {}", missing.join(", "))
-        },
-        advice: "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE",
-    }
+    (!missing.is_empty() && !has(SYS_ADMIN)).then(|| missing.join(", "))
 }
 
 fn uprobes() -> Finding {
@@ -163,6 +171,13 @@ mod tests {
         assert_eq!(version("6.1.0-13-cloud-amd64"), Some((6, 1)));
         assert_eq!(version("5.15.0"), Some((5, 15)));
         assert_eq!(version("x"), None);
+    }
+
+    #[test]
+    fn sys_admin_stands_for_the_others() {
+        assert_eq!(missing_of(1 << 19 | 1 << 38 | 1 << 39), None);
+        assert_eq!(missing_of(1 << 21), None);
+        assert_eq!(missing_of(1 << 19).as_deref(), Some("PERFMON, BPF"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use object::ReadCache;
 use probe_elf::runtime::{Coverage, Facts, Runtime};
 use probe_elf::tls::{Cost, OpenSslSites};
 
+use super::libraries;
 use super::proc::{self, Mapped};
 
 /// What was found out about a process.
@@ -88,7 +89,8 @@ fn hooks(found: &OpenSslSites) -> String {
 }
 
 fn inspect(tgid: u32, mapped: &Mapped) -> Option<Facts> {
-    let file = File::open(proc::through_root(tgid, &mapped.path)).ok()?;
+    let (path, _) = libraries::locate(tgid, mapped).ok()?;
+    let file = File::open(path).ok()?;
     probe_elf::runtime::inspect(&ReadCache::new(&file)).ok()
 }
 

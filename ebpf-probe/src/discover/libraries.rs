@@ -1,19 +1,23 @@
 //! TLS libraries in use, and the tap attached to each. A file is looked at once, by device and
 //! inode, however many processes map it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use object::ReadCache;
 use probe_elf::tls::{Abi, Cost, Function, OpenSslSites, Site, When, openssl_sites};
 
-use super::proc::{Mapped, through_root};
+use super::proc::{self, Mapped, map_file, through_root};
 use crate::kernel::{Attached, Control};
 
 /// The most files that are remembered; a host has far fewer.
 const MOST: usize = 16_384;
+/// How long a file stays hooked that nobody has mapped: programs are started again.
+const UNUSED: Duration = Duration::from_mins(10);
 
 /// What became of a file.
 #[derive(Debug)]
@@ -29,35 +33,72 @@ pub(crate) enum Library {
 /// Every file that was looked at.
 #[derive(Debug, Default)]
 pub(crate) struct Libraries {
-    files: HashMap<(u64, u64), Library>,
+    files: HashMap<Inode, Known>,
 }
+
+/// Device and inode.
+type Inode = (u64, u64);
+
+#[derive(Debug)]
+struct Known {
+    library: Library,
+    /// `None` for a file that could not be reached.
+    stamp: Option<Stamp>,
+    /// When a process was last seen to have it mapped.
+    used: Instant,
+}
+
+/// What changes when an inode's number is given to another file, or its content is replaced:
+/// time of the last change, and size.
+type Stamp = (i64, i64, u64);
 
 impl Libraries {
     /// Looks at a mapped file, if it is new, and attaches the tap; returns whether it did.
     pub(crate) fn meet(&mut self, tgid: u32, mapped: &Mapped, control: &mut Control) -> bool {
-        if self.files.contains_key(&mapped.inode) || !self.has_room() {
-            return false;
-        }
-        let Some((path, file)) = open(tgid, mapped) else {
-            return false;
+        let (library, stamp) = match locate(tgid, mapped) {
+            Ok((path, stamp)) => {
+                if self.is_known(mapped.inode, stamp, control) || !self.has_room() {
+                    return false;
+                }
+                (look(&path, control), Some(stamp))
+            }
+            // A process that is gone takes its files along, and nothing is lost.
+            Err(_) if !proc::exists(tgid) => return false,
+            Err(error) => {
+                if self.files.contains_key(&mapped.inode) || !self.has_room() {
+                    return false;
+                }
+                (
+                    Library::Failed(format!("it cannot be reached: {error}")),
+                    None,
+                )
+            }
         };
-        let library = match sites(&file) {
-            None => Library::None,
-            Some(Err(reason)) => Library::Failed(reason),
-            Some(Ok(sites)) => attach(&path, &sites, control),
-        };
-        match &library {
-            Library::Attached(sites) => tracing::debug!(
-                file = %mapped.path.display(), sites = sites.len(), "attached the TLS tap"
-            ),
-            Library::Failed(reason) => tracing::warn!(
-                file = %mapped.path.display(), %reason, "cannot attach the TLS tap"
-            ),
-            Library::None => {}
-        }
+        say(mapped, &library);
         let attached = matches!(library, Library::Attached(_));
-        self.files.insert(mapped.inode, library);
+        let used = Instant::now();
+        let known = Known {
+            library,
+            stamp,
+            used,
+        };
+        self.files.insert(mapped.inode, known);
         attached
+    }
+
+    /// Whether this very file was looked at. Another one of the same number is forgotten.
+    fn is_known(&mut self, inode: Inode, stamp: Stamp, control: &mut Control) -> bool {
+        let Some(known) = self.files.get_mut(&inode) else {
+            return false;
+        };
+        if known.stamp == Some(stamp) {
+            known.used = Instant::now();
+            return true;
+        }
+        if let Some(known) = self.files.remove(&inode) {
+            detach(known.library, control);
+        }
+        false
     }
 
     /// Makes room for one more file. Files without TLS are forgotten when there are too many: to
@@ -65,9 +106,62 @@ impl Libraries {
     fn has_room(&mut self) -> bool {
         if self.files.len() >= MOST {
             self.files
-                .retain(|_, library| !matches!(library, Library::None));
+                .retain(|_, known| !matches!(known.library, Library::None));
         }
         self.files.len() < MOST
+    }
+
+    /// Takes the tap away from files that no process has had mapped for long; `used` now are these.
+    pub(crate) fn forget_unused(&mut self, used: &HashSet<Inode>, control: &mut Control) {
+        for library in self.unused(used, Instant::now()) {
+            detach(library, control);
+        }
+    }
+
+    /// Forgets the files that were last used [`UNUSED`] before `now`, and gives what they were.
+    fn unused(&mut self, used: &HashSet<Inode>, now: Instant) -> Vec<Library> {
+        for (inode, known) in &mut self.files {
+            if used.contains(inode) {
+                known.used = now;
+            }
+        }
+        let old = |_: &Inode, known: &mut Known| now.duration_since(known.used) >= UNUSED;
+        let old = self.files.extract_if(old);
+        old.map(|(_, known)| known.library).collect()
+    }
+}
+
+/// What a new file is, with the tap attached if it can be.
+fn look(path: &Path, control: &mut Control) -> Library {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) => return Library::Failed(format!("it cannot be opened: {error}")),
+    };
+    match sites(&file) {
+        None => Library::None,
+        Some(Err(reason)) => Library::Failed(reason),
+        Some(Ok(sites)) => attach(path, &sites, control),
+    }
+}
+
+fn say(mapped: &Mapped, library: &Library) {
+    let file = mapped.path.display();
+    match library {
+        Library::Attached(sites) => {
+            tracing::debug!(%file, sites = sites.len(), "attached the TLS tap");
+        }
+        Library::Failed(reason) => tracing::warn!(%file, %reason, "cannot attach the TLS tap"),
+        Library::None => {}
+    }
+}
+
+fn detach(library: Library, control: &mut Control) {
+    if let Library::Attached(links) = library {
+        for link in links {
+            if let Err(error) = control.detach(link) {
+                tracing::warn!(error = format!("{error:#}"), "cannot detach the TLS tap");
+            }
+        }
     }
 }
 
@@ -94,7 +188,7 @@ pub(crate) const fn program(site: &Site) -> &'static str {
     }
 }
 
-fn attach(path: &std::path::Path, found: &OpenSslSites, control: &mut Control) -> Library {
+fn attach(path: &Path, found: &OpenSslSites, control: &mut Control) -> Library {
     if found.worst_cost() == Cost::SingleStep {
         tracing::info!(file = %path.display(), "hooks of this build are slow; see docs/tls.md");
     }
@@ -118,30 +212,107 @@ fn attach(path: &std::path::Path, found: &OpenSslSites, control: &mut Control) -
     Library::Attached(attached)
 }
 
-/// Opens the mapped file by way of the process; the path may lead to another file by now.
-fn open(tgid: u32, mapped: &Mapped) -> Option<(PathBuf, File)> {
+/// Finds the mapped file by way of the process. Its path may be gone or lead to another file by
+/// now, as after an update; then it is found by the mapping.
+pub(super) fn locate(tgid: u32, mapped: &Mapped) -> io::Result<(PathBuf, Stamp)> {
     let path = through_root(tgid, &mapped.path);
-    let file = File::open(&path).ok()?;
-    let inode = file.metadata().ok()?.ino();
+    match stamp(&path, mapped) {
+        Ok(stamp) => Ok((path, stamp)),
+        Err(error) => {
+            let path = map_file(tgid, mapped);
+            let stamp = stamp(&path, mapped).map_err(|_same| error)?;
+            Ok((path, stamp))
+        }
+    }
+}
+
+fn stamp(path: &Path, mapped: &Mapped) -> io::Result<Stamp> {
+    let found = std::fs::metadata(path)?;
     // The device of `maps` and that of `stat` differ on some file systems (btrfs, overlayfs).
-    (inode == mapped.inode.1).then_some((path, file))
+    if found.ino() != mapped.inode.1 {
+        return Err(io::Error::other("another file stands at its path"));
+    }
+    Ok((found.ctime(), found.ctime_nsec(), found.size()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Command, Stdio};
+
     use super::*;
+
+    fn known(library: Library, used: Instant) -> Known {
+        let stamp = Some((1, 2, 3));
+        Known {
+            library,
+            stamp,
+            used,
+        }
+    }
 
     #[test]
     fn files_without_tls_make_room_and_attached_ones_stay() {
         let mut libraries = Libraries::default();
-        libraries
-            .files
-            .insert((0, 0), Library::Attached(Vec::new()));
+        let now = Instant::now();
+        let attached = known(Library::Attached(Vec::new()), now);
+        libraries.files.insert((0, 0), attached);
         for inode in 1..MOST as u64 {
-            libraries.files.insert((0, inode), Library::None);
+            let none = known(Library::None, now);
+            libraries.files.insert((0, inode), none);
         }
         assert!(libraries.has_room());
         assert_eq!(libraries.files.len(), 1);
-        assert!(matches!(libraries.files[&(0, 0)], Library::Attached(_)));
+        let left = &libraries.files[&(0, 0)].library;
+        assert!(matches!(left, Library::Attached(_)));
+    }
+
+    #[test]
+    fn a_file_is_forgotten_when_nobody_has_used_it_for_long() {
+        let mut libraries = Libraries::default();
+        let start = Instant::now();
+        for inode in [1, 2] {
+            let attached = known(Library::Attached(Vec::new()), start);
+            libraries.files.insert((0, inode), attached);
+        }
+        let used = HashSet::from([(0, 1)]);
+        assert!(libraries.unused(&used, start + UNUSED / 2).is_empty());
+        assert_eq!(libraries.unused(&used, start + UNUSED).len(), 1);
+        assert!(libraries.files.contains_key(&(0, 1)));
+        let nobody = HashSet::new();
+        assert!(libraries.unused(&nobody, start + UNUSED).is_empty());
+        assert_eq!(libraries.unused(&nobody, start + UNUSED * 2).len(), 1);
+    }
+
+    #[test]
+    fn a_program_whose_file_was_replaced_is_found_by_its_mapping() {
+        let file = std::env::temp_dir().join(format!("libraries-{}", std::process::id()));
+        std::fs::copy("/bin/sleep", &file).unwrap();
+        let mut child = Command::new(&file)
+            .arg("1000")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        // The kernel lets us go on before it has mapped the new program.
+        let mapped = loop {
+            let mut all = proc::mapped(child.id()).into_iter();
+            if let Some(mapped) = all.find(|mapped| mapped.path == file) {
+                break mapped;
+            }
+            assert!(Instant::now() < deadline, "it is never mapped");
+            std::thread::yield_now();
+        };
+        let (path, stamp) = locate(child.id(), &mapped).unwrap();
+        assert!(path.ends_with(file.strip_prefix("/").unwrap()));
+        std::fs::write(file.with_extension("new"), "no program").unwrap();
+        std::fs::rename(file.with_extension("new"), &file).unwrap();
+        let found = locate(child.id(), &mapped);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        std::fs::remove_file(file).unwrap();
+        let (path, same) = found.unwrap();
+        assert!(path.to_string_lossy().contains("map_files"), "{path:?}");
+        // The lost name is a change too.
+        assert_eq!(same.2, stamp.2);
     }
 }

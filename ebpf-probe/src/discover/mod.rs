@@ -8,11 +8,13 @@ mod ports;
 pub(crate) mod proc;
 mod python;
 mod redact;
+mod requests;
+mod script;
 mod selector;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use probe_common::maps::{PROCESS_HELD, Process as Policy};
@@ -23,9 +25,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use self::libraries::Libraries;
 use self::proc::Process;
 use self::python::Pythons;
+pub(crate) use self::requests::{Asked, Request, Requests, queue};
 pub(crate) use self::selector::Selector;
-use crate::export::identity;
 use crate::export::resource::Registry;
+use crate::export::{clock, identity};
 use crate::feed::ProcessEvent;
 use crate::kernel::{Control, Counters};
 
@@ -33,17 +36,8 @@ use crate::kernel::{Control, Counters};
 const MOST: usize = 16_384;
 /// How often the kernel half's counters are read.
 const COUNTING: Duration = Duration::from_secs(1);
-
-/// What discovery is asked.
-#[derive(Debug)]
-pub(crate) enum Request {
-    /// Something happened to a process.
-    Event(ProcessEvent),
-    /// A connection of this process was seen: say what it is.
-    Describe(ProcessId),
-    /// Opt this process in, whatever the selectors say, and send back a value when it is.
-    OptIn(u32, Sender<()>),
-}
+/// How often libraries that nobody uses are looked for.
+const SWEEPING: Duration = Duration::from_mins(2);
 
 /// How discovery works.
 #[derive(Clone, Debug)]
@@ -75,6 +69,7 @@ pub(crate) struct Discovery {
     boot_id: String,
     counted: Box<dyn FnMut(&Counters) + Send>,
     counted_at: Instant,
+    swept_at: Instant,
 }
 
 impl Discovery {
@@ -99,6 +94,7 @@ impl Discovery {
             boot_id: proc::boot_id(),
             counted,
             counted_at: Instant::now(),
+            swept_at: Instant::now(),
         };
         if discovery.options.selectors.contains(&Selector::All) {
             discovery
@@ -112,9 +108,9 @@ impl Discovery {
     }
 
     /// Works until the other end is gone.
-    pub(crate) fn run(mut self, requests: &Receiver<Request>) {
+    pub(crate) fn run(mut self, requests: &Asked) {
         loop {
-            let first = match requests.recv_timeout(COUNTING) {
+            let first = match requests.next(COUNTING) {
                 Ok(first) => first,
                 Err(RecvTimeoutError::Timeout) => {
                     self.count();
@@ -126,8 +122,11 @@ impl Discovery {
             // maps serves all that wait.
             let mut changed = BTreeSet::new();
             self.take(first, &mut changed);
-            while let Ok(next) = requests.try_recv() {
+            while let Some(next) = requests.waiting() {
                 self.take(next, &mut changed);
+            }
+            if requests.has_missed() {
+                self.catch_up(&mut changed);
             }
             for tgid in changed {
                 self.look_at_libraries(tgid);
@@ -156,7 +155,37 @@ impl Discovery {
         (self.counted)(&self.control.counters());
         self.look_for_ports();
         self.rest();
+        if self.swept_at.elapsed() > SWEEPING {
+            self.sweep();
+        }
         self.counted_at = Instant::now();
+    }
+
+    /// Requests were dropped: what they would have told is found by looking at every process.
+    fn catch_up(&mut self, changed: &mut BTreeSet<u32>) {
+        let alive: HashSet<u32> = proc::all().unwrap_or_default().into_iter().collect();
+        let gone = |tgid: &u32, _: &mut u64| !alive.contains(tgid);
+        for (tgid, start) in self.opted_in.extract_if(gone) {
+            self.looks.remove(&tgid);
+            let id = ProcessId { tgid, start };
+            self.registry.ended(id, clock::monotonic_now());
+        }
+        for tgid in alive {
+            self.consider(tgid);
+            if self.opted_in.contains_key(&tgid) {
+                changed.insert(tgid);
+            }
+        }
+    }
+
+    /// Takes hooks away from files that no observed process has mapped for long: a hook keeps the
+    /// file system of a container that is gone.
+    fn sweep(&mut self) {
+        let tgids = self.opted_in.keys();
+        let mapped = tgids.flat_map(|tgid| proc::mapped(*tgid));
+        let used: HashSet<_> = mapped.map(|mapped| mapped.inode).collect();
+        self.libraries.forget_unused(&used, &mut self.control);
+        self.swept_at = Instant::now();
     }
 
     fn take(&mut self, request: Request, changed: &mut BTreeSet<u32>) {
@@ -301,14 +330,14 @@ impl Discovery {
                 .environment
                 .agent_name
                 .clone()
-                .or_else(|| script_of(process)),
+                .or_else(|| script::of(process)),
             command_line: self
                 .options
                 .command_lines
                 .then(|| redact::command_line(&process.arguments)),
             owner: process.uid.map(|uid| uid.to_string()),
             parent_pid: Some(process.parent),
-            created: None,
+            created: clock::created(process.start_tick),
             container_id: process.container.clone(),
             boot_id: self.boot_id.clone(),
         }
@@ -327,66 +356,4 @@ fn go_on(tgid: u32) {
 const fn is_same(process: &Process, id: ProcessId) -> bool {
     const TICK: u64 = 10_000_000;
     id.start == 0 || process.start_tick == id.start / TICK * TICK
-}
-
-/// The script or module that an interpreter runs.
-fn script_of(process: &Process) -> Option<String> {
-    const INTERPRETERS: [&str; 6] = ["python", "pypy", "node", "ruby", "perl", "bun"];
-    let executable = process
-        .executable
-        .as_ref()?
-        .file_name()?
-        .to_string_lossy()
-        .into_owned();
-    if !INTERPRETERS.iter().any(|name| executable.starts_with(name)) {
-        return None;
-    }
-    let mut arguments = process.arguments.iter().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "-m" => return arguments.next().cloned(),
-            "-c" | "-e" | "-" => return None,
-            "-W" | "-X" | "-r" | "--require" | "--import" => {
-                arguments.next();
-            }
-            flag if flag.starts_with('-') => {}
-            script => {
-                let name = script.rsplit('/').next().unwrap_or(script);
-                return Some(name.to_owned());
-            }
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_script_of_an_interpreter_is_its_name() {
-        for (arguments, want) in [
-            (
-                &["python", "-u", "/srv/agent.py", "--port", "1"][..],
-                Some("agent.py"),
-            ),
-            (&["python3", "-m", "pais.server"], Some("pais.server")),
-            (&["python", "-X", "dev", "x.py"], Some("x.py")),
-            (&["python", "-c", "print(1)"], None),
-            (&["python"], None),
-        ] {
-            let process = Process {
-                executable: Some("/usr/bin/python3.11".into()),
-                arguments: arguments.iter().map(|s| (*s).to_owned()).collect(),
-                ..Process::default()
-            };
-            assert_eq!(script_of(&process).as_deref(), want, "{arguments:?}");
-        }
-        let server = Process {
-            executable: Some("/usr/bin/llama-server".into()),
-            arguments: vec!["llama-server".into(), "x".into()],
-            ..Process::default()
-        };
-        assert_eq!(script_of(&server), None);
-    }
 }

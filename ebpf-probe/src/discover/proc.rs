@@ -58,6 +58,8 @@ pub(crate) struct Mapped {
     pub(crate) start: u64,
     /// … and in the file.
     pub(crate) offset: u64,
+    /// The first and last address, as `maps` and `map_files` have them.
+    pub(crate) range: String,
 }
 
 /// Reads what is known of a process; `None` when it is gone.
@@ -113,6 +115,16 @@ pub(crate) fn through_root(tgid: u32, file: &Path) -> PathBuf {
     let mut path = path(tgid, "root");
     path.push(file.strip_prefix("/").unwrap_or(file));
     path
+}
+
+/// Where a mapped file is found whatever became of its path.
+pub(crate) fn map_file(tgid: u32, mapped: &Mapped) -> PathBuf {
+    path(tgid, &format!("map_files/{}", mapped.range))
+}
+
+/// Whether there is such a process.
+pub(crate) fn exists(tgid: u32) -> bool {
+    path(tgid, "").exists()
 }
 
 /// Where another process finds a descriptor of this one.
@@ -187,7 +199,7 @@ fn environment(bytes: &[u8]) -> Environment {
 /// A line of `maps`: `from-to perms offset major:minor inode path`.
 fn parse_map(line: &str) -> Option<Mapped> {
     let mut fields = line.splitn(6, ' ');
-    let (start, _) = fields.next()?.split_once('-')?;
+    let range = fields.next()?.to_owned();
     let permissions = fields.next()?;
     let offset = fields.next()?;
     let (major, minor) = fields.next()?.split_once(':')?;
@@ -202,8 +214,9 @@ fn parse_map(line: &str) -> Option<Mapped> {
     Some(Mapped {
         inode: ((major << 32) | minor, inode),
         path: PathBuf::from(path),
-        start: u64::from_str_radix(start, 16).ok()?,
+        start: u64::from_str_radix(range.split_once('-')?.0, 16).ok()?,
         offset: u64::from_str_radix(offset, 16).ok()?,
+        range,
     })
 }
 

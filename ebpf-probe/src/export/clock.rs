@@ -43,6 +43,17 @@ impl Clock {
     }
 }
 
+/// When a process started, RFC 3339: `start` is in nanoseconds since boot, as a process's start
+/// is. As exact as a clock tick, of 10 ms, like the start that `/proc` has.
+pub(crate) fn created(start: u64) -> Option<String> {
+    const TICK: i128 = 10_000_000;
+    let boot = clock_gettime(ClockId::Boottime);
+    let boot = i128::from(boot.tv_sec) * 1_000_000_000 + i128::from(boot.tv_nsec);
+    let unix = unix_now().cast_signed() - boot + i128::from(start);
+    let time = jiff::Timestamp::from_nanosecond(unix / TICK * TICK).ok()?;
+    Some(format!("{time:.3}"))
+}
+
 /// The monotonic clock now, in nanoseconds: the clock that the records carry.
 pub(crate) fn monotonic_now() -> Nanos {
     let now = clock_gettime(ClockId::Monotonic);
@@ -62,6 +73,17 @@ fn unix_now() -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_of_now_was_created_now() {
+        let boot = clock_gettime(ClockId::Boottime);
+        let since_boot = u64::try_from(boot.tv_sec).unwrap() * 1_000_000_000;
+        let created = created(since_boot).unwrap();
+        let time: jiff::Timestamp = created.parse().unwrap();
+        let age = jiff::Timestamp::now().duration_since(time);
+        assert!(age.as_secs().abs() <= 2, "{created}");
+        assert_eq!(created.len(), "2023-11-21T09:25:34.850Z".len());
+    }
 
     #[test]
     fn the_measured_offset_leads_to_the_time_of_day() {

@@ -18,6 +18,45 @@ use super::keyvalue;
 /// than the specification's 5 s.
 const SCHEDULE_DELAY: Duration = Duration::from_millis(500);
 
+/// What every exporter has, with the signal's name or without.
+const OF_EXPORTERS: [&str; 9] = [
+    "PROTOCOL",
+    "ENDPOINT",
+    "INSECURE",
+    "HEADERS",
+    "TIMEOUT",
+    "COMPRESSION",
+    "CERTIFICATE",
+    "CLIENT_CERTIFICATE",
+    "CLIENT_KEY",
+];
+/// The other variables.
+const OTHERS: [&str; 10] = [
+    "OTEL_SDK_DISABLED",
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_METRICS_EXPORTER",
+    "OTEL_METRIC_EXPORT_INTERVAL",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_SERVICE_NAME",
+    "OTEL_BSP_MAX_QUEUE_SIZE",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+    "OTEL_BSP_SCHEDULE_DELAY",
+    "OTEL_BSP_EXPORT_TIMEOUT",
+];
+
+/// Every variable that is read.
+pub(crate) fn variables() -> impl Iterator<Item = String> {
+    let of_exporters = OF_EXPORTERS.into_iter().flat_map(|what| {
+        ["", "TRACES_", "METRICS_"].map(|signal| format!("OTEL_EXPORTER_OTLP_{signal}{what}"))
+    });
+    of_exporters.chain(OTHERS.map(str::to_owned))
+}
+
+/// Whether a variable of this name is read.
+pub(crate) fn is_variable(name: &str) -> bool {
+    variables().any(|known| known == name)
+}
+
 /// What the variables say.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Config {

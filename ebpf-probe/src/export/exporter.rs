@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use probe_core::conventions::Profile;
 use probe_core::span::{Span, Value};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -13,7 +14,7 @@ use super::clock::{self, Clock};
 use super::config::{Config, Signal};
 use super::identity;
 use super::metrics::otlp::{self, Times};
-use super::metrics::{Metrics, Profile, prometheus};
+use super::metrics::{Metrics, prometheus};
 use super::pipeline::Pipeline;
 use super::queue::Queue;
 use super::resource::{Registry, Resource};
@@ -169,7 +170,7 @@ impl Exporter {
             Arc::clone(&self.shared.registry),
             transport,
             config.batch,
-            profile.schema_url(),
+            profile.schema_url().unwrap_or_default(),
             &self.shared.counters,
         );
         self.in_flight = Arc::clone(&pipeline.in_flight);

@@ -9,5 +9,4 @@ pub(crate) mod prometheus;
 mod record;
 mod series;
 
-pub(crate) use definitions::Profile;
 pub(crate) use record::Metrics;

@@ -97,6 +97,12 @@ pub(crate) const LATE_ATTACHMENTS: Def = counter(
     "{connection}",
     "Connections whose first bytes may have passed before the probe was attached",
 );
+/// Questions that discovery had no time for.
+pub(crate) const REQUESTS_REFUSED: Def = counter(
+    "kaos_probe.discovery.refused",
+    "{request}",
+    "Events of processes that were not looked at one by one, because too many came at once",
+);
 /// Open connections.
 pub(crate) const CONNECTIONS: Def = gauge(
     "kaos_probe.connections",
@@ -186,7 +192,7 @@ pub(crate) const SERIES_OVERFLOWS: Def = counter(
 );
 
 /// All metrics of the probe itself.
-const ALL: [&Def; 18] = [
+const ALL: [&Def; 19] = [
     &RING_REFUSALS,
     &RECORDS,
     &BYTES,
@@ -194,6 +200,7 @@ const ALL: [&Def; 18] = [
     &TRUNCATED_BODIES,
     &UNKNOWN_ENCODINGS,
     &LATE_ATTACHMENTS,
+    &REQUESTS_REFUSED,
     &CONNECTIONS,
     &PROCESSES,
     &HTTP2_CONNECTIONS,

@@ -193,6 +193,34 @@ fn every_segment_of_a_vector_is_recorded() {
     assert_eq!(rig.seen(port(&server), |s| s.has(IN, n)).bytes(IN), HEAD);
 }
 
+/// Sends each text as a message of one `sendmmsg`.
+fn send_messages(client: &TcpStream, texts: &[&[u8]]) {
+    let vectors: Vec<_> = texts.iter().map(|text| [IoSlice::new(text)]).collect();
+    let mut none: Vec<_> = texts
+        .iter()
+        .map(|_| rustix::net::SendAncillaryBuffer::default())
+        .collect();
+    let messages = vectors.iter().zip(&mut none);
+    let mut messages: Vec<_> = messages
+        .map(|(vector, none)| rustix::net::MMsgHdr::new(vector, none))
+        .collect();
+    let sent = rustix::net::sendmmsg(client, &mut messages, SendFlags::empty()).unwrap();
+    assert_eq!(sent, texts.len());
+}
+
+#[test]
+fn several_messages_at_once_are_a_hole_and_one_is_not() {
+    let mut rig = Rig::new(POLICY_FULL);
+    let (mut client, _server) = pair();
+    send_messages(&client, &[HEAD]);
+    send_messages(&client, &[b"abc", b"defgh"]);
+    client.write_all(b"ijk").unwrap();
+    let want = [HEAD, b"ijk"].concat();
+    let seen = rig.seen(port(&client), |s| s.has(OUT, want.len()));
+    assert_eq!(seen.bytes(OUT), want);
+    assert_eq!(seen.holes(OUT), [(HEAD.len() as u64, 8)]);
+}
+
 #[test]
 fn messages_are_recorded_and_a_peek_is_not() {
     let mut rig = Rig::new(POLICY_FULL);

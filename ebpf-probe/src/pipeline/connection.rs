@@ -67,9 +67,9 @@ impl Connection {
         self.reader.outputs()
     }
 
-    /// Whether it cannot outlive the process: TLS objects live in its memory, sockets do not.
-    pub(super) const fn dies_with(&self, tgid: u32) -> bool {
-        self.tls && self.tgid == tgid
+    /// The process that it cannot outlive: TLS objects live in its memory, sockets do not.
+    pub(super) const fn dies_with(&self) -> Option<u32> {
+        if self.tls { Some(self.tgid) } else { None }
     }
 
     /// What the kernel half is to capture beyond its credit, when that changed.

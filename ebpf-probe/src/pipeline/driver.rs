@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use probe_core::ids::{ConnId, ProcessId};
@@ -12,7 +12,7 @@ use probe_core::stitch::facts::ProcessFacts;
 use probe_core::stream::Record;
 
 use super::Pipeline;
-use crate::discover::Request;
+use crate::discover::{Request, Requests};
 use crate::export::clock::monotonic_now;
 use crate::export::selfmetrics;
 use crate::feed::{self, Input, ProcessEvent};
@@ -37,7 +37,7 @@ const TURNS: usize = 256;
 /// The ends of the channels that the driver holds.
 pub(crate) struct Handles {
     /// To discovery.
-    pub(crate) requests: Sender<Request>,
+    pub(crate) requests: Requests,
     /// From discovery.
     pub(crate) facts: Receiver<(ProcessId, ProcessFacts)>,
     /// Takes finished spans.
@@ -144,7 +144,7 @@ impl Driver {
                         }
                         ProcessEvent::Fork { .. } | ProcessEvent::Map(_) => {}
                     }
-                    let _ = handles.requests.send(Request::Event(event));
+                    ask(handles, Request::Event(event));
                 }
                 None => {}
             }
@@ -194,7 +194,16 @@ impl Driver {
 
 /// Asks discovery about a process that is seen for the first time.
 fn describe(id: ProcessId, described: &mut HashMap<u32, ProcessId>, handles: &Handles) {
-    if described.insert(id.tgid, id) != Some(id) {
-        let _ = handles.requests.send(Request::Describe(id));
+    if described.get(&id.tgid) != Some(&id) && ask(handles, Request::Describe(id)) {
+        described.insert(id.tgid, id);
     }
+}
+
+/// Asks discovery; `false` when that has too much to do.
+fn ask(handles: &Handles, request: Request) -> bool {
+    let asked = handles.requests.send(request);
+    if !asked {
+        handles.counters.cell(&selfmetrics::REQUESTS_REFUSED).add(1);
+    }
+    asked
 }

@@ -3,7 +3,7 @@
 mod connection;
 mod driver;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use probe_common::maps::Grant;
 use probe_core::call::{Options, Output};
@@ -23,6 +23,8 @@ const MOST: usize = 2 * probe_common::maps::CONNECTIONS as usize;
 /// All connections, and the stitcher behind them.
 pub(crate) struct Pipeline {
     connections: HashMap<ConnId, Connection>,
+    /// The ones that live in a process's memory, by process.
+    in_memory: HashMap<u32, HashSet<ConnId>>,
     stitcher: Stitcher,
     options: Options,
     spans: Vec<Span>,
@@ -52,6 +54,7 @@ impl Pipeline {
     pub(crate) fn new(stitcher: Stitcher, options: Options) -> Self {
         Self {
             connections: HashMap::new(),
+            in_memory: HashMap::new(),
             stitcher,
             options,
             spans: Vec::new(),
@@ -109,11 +112,8 @@ impl Pipeline {
     /// A process runs another program: its sockets go on, but its TLS connections, which were
     /// in its memory, are gone; returns those.
     pub(crate) fn memory_gone(&mut self, id: ProcessId, at: Nanos, now: Nanos) -> Vec<ConnId> {
-        let theirs = self
-            .connections
-            .iter()
-            .filter(|(_, c)| c.dies_with(id.tgid));
-        let theirs: Vec<ConnId> = theirs.map(|(id, _)| *id).collect();
+        let theirs = self.in_memory.remove(&id.tgid).unwrap_or_default();
+        let theirs: Vec<ConnId> = theirs.into_iter().collect();
         for conn in &theirs {
             self.close(*conn, at, Closed::Exit, now);
         }
@@ -163,17 +163,30 @@ impl Pipeline {
         self.counters.connections += 1;
         self.counters.late += u64::from(info.late);
         self.stitcher.connection_opened(info);
-        self.connections
-            .insert(info.id, Connection::new(info, self.options));
+        let connection = Connection::new(info, self.options);
+        if let Some(tgid) = connection.dies_with() {
+            self.in_memory.entry(tgid).or_default().insert(info.id);
+        }
+        self.connections.insert(info.id, connection);
     }
 
     fn close(&mut self, id: ConnId, at: Nanos, why: Closed, now: Nanos) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.closed(at, why);
-            self.collect(id, now);
-            self.connections.remove(&id);
-            self.stitcher.connection_closed(id, now);
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let owner = connection.dies_with();
+        connection.closed(at, why);
+        self.collect(id, now);
+        self.connections.remove(&id);
+        if let Some(tgid) = owner
+            && let Some(theirs) = self.in_memory.get_mut(&tgid)
+        {
+            theirs.remove(&id);
+            if theirs.is_empty() {
+                self.in_memory.remove(&tgid);
+            }
         }
+        self.stitcher.connection_closed(id, now);
     }
 
     fn collect(&mut self, id: ConnId, now: Nanos) {

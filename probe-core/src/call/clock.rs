@@ -20,7 +20,9 @@ impl Timing {
     /// A data event came; `output` when it brought some.
     pub(super) fn event(&mut self, at: Nanos, output: bool) {
         self.first_chunk.get_or_insert(at);
-        self.last_chunk = Some(at);
+        if let Some(last) = self.last_chunk.replace(at) {
+            self.gaps.add(at.saturating_sub(last));
+        }
         self.chunks += 1;
         if output {
             self.first_token.get_or_insert(at);

@@ -15,6 +15,7 @@ mod target;
 
 pub use reader::{Options, Output, Reader, Wish};
 
+use crate::gaps::Gaps;
 use crate::ids::{ConnId, Context, Nanos, ProcessId, Role};
 use crate::message::{End, ExchangeIndex};
 use crate::trace_context::TraceContext;
@@ -175,6 +176,8 @@ pub struct Timing {
     pub last_chunk: Option<Nanos>,
     /// Data events, the end mark not counted.
     pub chunks: u64,
+    /// The times between them.
+    pub gaps: Gaps,
 }
 
 /// What kind of call it is.

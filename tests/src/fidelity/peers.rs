@@ -1,5 +1,6 @@
 //! Real servers in their own processes, by `cargo xtask peers`.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,6 +28,17 @@ const START_TIME: Duration = Duration::from_mins(2);
 impl PeerServer {
     /// Starts a server on a free port and waits until it answers.
     pub fn start(name: &str, upstream: Option<&str>, tls: bool, folder: &Path) -> Result<Self> {
+        Self::start_with(name, upstream, tls, folder, &BTreeMap::new())
+    }
+
+    /// The same with more variables in its environment.
+    pub fn start_with(
+        name: &str,
+        upstream: Option<&str>,
+        tls: bool,
+        folder: &Path,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Self> {
         let port = free_port()?;
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
         command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
@@ -38,6 +50,9 @@ impl PeerServer {
         }
         if tls {
             command.arg("--tls");
+        }
+        for (name, value) in env {
+            command.arg("--env").arg(format!("{name}={value}"));
         }
         let keeper = Running::start(&mut command, &folder.join(format!("{name}-{port}.err")))?;
         let deadline = Instant::now() + START_TIME;

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::command::{quiet, which};
-use super::{Cache, Peer};
+use super::{Cache, Peer, terminal};
 
 /// Debian's chromium, installed by apt: the only peer that the machine itself gets.
 pub(crate) struct Chromium;
@@ -37,11 +37,27 @@ impl Peer for Chromium {
 
 /// Draws a page of loopback into a PNG file.
 pub(crate) fn picture(cache: &Cache, url: &str, file: &Path) -> Result<()> {
+    draw(cache, url, (1600, 900), file)
+}
+
+/// Draws what stands in a file as a terminal would show it.
+pub(crate) fn terminal(cache: &Cache, text: &Path, file: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(text)?;
+    let page = std::env::temp_dir().join(format!("terminal-{}.html", std::process::id()));
+    std::fs::write(&page, terminal::page(&text))?;
+    let url = format!("file://{}", page.display());
+    let drawn = draw(cache, &url, terminal::size(&text), file);
+    std::fs::remove_file(page)?;
+    drawn
+}
+
+fn draw(cache: &Cache, url: &str, (width, height): (usize, usize), file: &Path) -> Result<()> {
     let program = Chromium.install(cache)?;
     quiet(
         Command::new(program)
             .args(["--headless", "--no-sandbox", "--disable-gpu"])
-            .args(["--virtual-time-budget=20000", "--window-size=1600,900"])
+            .args(["--hide-scrollbars", "--virtual-time-budget=20000"])
+            .arg(format!("--window-size={width},{height}"))
             .arg(format!("--screenshot={}", file.display()))
             .arg(url),
     )

@@ -27,6 +27,13 @@ enum Action {
     },
     /// Run one peer until Ctrl-C; prints `ready PORT PID` when it answers.
     Run(RunArgs),
+    /// Draw a terminal's text, with its colours, into a PNG file.
+    Terminal {
+        /// The file with the text.
+        text: PathBuf,
+        /// The file to write.
+        file: PathBuf,
+    },
     /// Draw a page into a PNG file.
     Picture {
         /// The page.
@@ -70,6 +77,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         Action::Install { names } => install(&cache, names),
         Action::Run(args) => serve(&cache, args),
+        Action::Terminal { text, file } => chromium::terminal(&cache, text, file),
         Action::Picture { url, file } => chromium::picture(&cache, url, file),
     }
 }

@@ -130,6 +130,11 @@ impl Running {
             .with_context(|| format!("cannot wait for {}", self.name))
     }
 
+    /// Lets it run on after us; somebody else stops it, by its process id.
+    pub(crate) fn leave(self) {
+        std::mem::forget(self);
+    }
+
     fn end(&mut self) {
         let Ok(Some(group)) = i32::try_from(self.child.id()).map(Pid::from_raw) else {
             return;

@@ -90,6 +90,12 @@ pub(super) const STEPS: [Step; 14] = [
         run: system::doctor,
     },
     Step {
+        name: "webhook",
+        about: "the webhook against a real API server",
+        quick: false,
+        run: system::webhook,
+    },
+    Step {
         name: "demo",
         about: "the README's first command",
         quick: false,

@@ -7,7 +7,8 @@ use anyhow::Context as _;
 
 use super::outcome::run;
 use super::{Args, Outcome};
-use crate::cmd::{cargo, command, is_root, limited, run as run_command};
+use crate::cmd::{cargo, command, is_root, limited, run as run_command, which};
+use crate::paths;
 
 /// The clients and real servers of the matrix.
 const PEERS: [&str; 10] = [
@@ -74,6 +75,34 @@ fn end_to_end(what: &[&str], peers: &[&str], time: Duration) -> anyhow::Result<O
     test.args(["run", "--release", "--package", "e2e", "--"])
         .args(what);
     run(&test, time)
+}
+
+/// The webhook against a real API server, under outages and load.
+pub(super) fn webhook(_: &Args) -> anyhow::Result<Outcome> {
+    for program in ["go", "ip", "unshare"] {
+        if which(program).is_none() {
+            return Ok(Outcome::skipped(format!("there is no program {program}")));
+        }
+    }
+    let mut build = cargo();
+    build.args([
+        "build",
+        "--release",
+        "--package",
+        "e2e",
+        "--package",
+        "kaos-webhook",
+    ]);
+    run_command(&mut limited(&build, Duration::from_mins(20)))?;
+    let mut install = xtask()?;
+    install.args(["peers", "install", "kubernetes", "agent"]);
+    run_command(&mut limited(&install, Duration::from_mins(30)))?;
+    let mut webhook = xtask()?;
+    webhook.args(["cluster", "run", "--"]);
+    webhook
+        .arg(paths::target_dir().join("release/e2e"))
+        .arg("webhook");
+    run(&webhook, Duration::from_mins(15))
 }
 
 /// The README's first command.

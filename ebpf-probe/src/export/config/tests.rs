@@ -129,3 +129,18 @@ fn export_can_be_switched_off_in_whole_and_by_signal() {
     let prometheus = config(&[("OTEL_METRICS_EXPORTER", "prometheus")]).unwrap();
     assert_eq!(prometheus.metrics, None);
 }
+
+#[test]
+fn every_variable_that_is_read_is_known() {
+    let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    Config::from_env(|name| {
+        asked.borrow_mut().insert(name.to_owned());
+        None
+    })
+    .unwrap();
+    let asked = asked.into_inner();
+    assert!(asked.iter().all(|name| is_variable(name)), "{asked:?}");
+    // What is read only where something else is set: INSECURE, for a host without a scheme.
+    let never = variables().filter(|name| !asked.contains(name));
+    assert!(never.into_iter().all(|name| name.ends_with("_INSECURE")));
+}

@@ -1,25 +1,5 @@
 //! Names, units and buckets (OpenTelemetry GenAI semantic conventions, metrics and MCP pages).
 
-/// Which names are used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum Profile {
-    /// Semantic conventions v1.41: what backends read today.
-    #[default]
-    V1_41,
-    /// The main branch of the GenAI conventions.
-    GenAiDev,
-}
-
-impl Profile {
-    /// The schema URL of scope and resource; empty where none is published.
-    pub(crate) const fn schema_url(self) -> &'static str {
-        match self {
-            Self::V1_41 => "https://opentelemetry.io/schemas/1.41.0",
-            Self::GenAiDev => "",
-        }
-    }
-}
-
 /// A metric.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Definition {
@@ -97,6 +77,16 @@ pub(super) const CLIENT_DURATION: Definition = seconds(
 pub(super) const CLIENT_FIRST_CHUNK: Definition = seconds(
     "gen_ai.client.operation.time_to_first_chunk",
     "Time from the request to the first chunk of a streamed answer",
+    DURATION,
+);
+pub(super) const CLIENT_PER_CHUNK: Definition = seconds(
+    "gen_ai.client.operation.time_per_output_chunk",
+    "Time between two chunks of a streamed answer",
+    DURATION,
+);
+pub(super) const INFERENCE_PER_CHUNK: Definition = seconds(
+    "gen_ai.client.inference.time_per_output_chunk",
+    "Time between two chunks of a streamed answer",
     DURATION,
 );
 pub(super) const TOKEN_USAGE: Definition = tokens(
@@ -187,7 +177,18 @@ pub(super) const MCP_SERVER: Definition = seconds(
 
 #[cfg(test)]
 mod tests {
+    use probe_core::gaps;
+
     use super::*;
+
+    #[test]
+    fn durations_have_the_buckets_of_gaps() {
+        assert_eq!(DURATION.len() + 1, gaps::BUCKETS);
+        for (place, bound) in DURATION.iter().enumerate() {
+            let gap = (gaps::FIRST_BOUND << place) as f64 / 1e9;
+            assert!((gap - bound).abs() < 1e-9, "{gap} against {bound}");
+        }
+    }
 
     #[test]
     fn bounds_grow() {

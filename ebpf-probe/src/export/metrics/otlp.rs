@@ -31,7 +31,7 @@ pub(crate) fn request(
     own: &Resource,
     times: Times,
 ) -> ExportMetricsServiceRequest {
-    let schema_url = metrics.profile().schema_url();
+    let schema_url = metrics.profile().schema_url().unwrap_or_default();
     let state = metrics.lock();
     let mut groups = Groups::new();
     groups.entry(None).or_default();
@@ -181,11 +181,12 @@ fn own_metric(reading: &Reading, times: Times) -> otlp::Metric {
 
 #[cfg(test)]
 mod tests {
+    use probe_core::conventions::Profile;
+
     use std::sync::Arc;
 
     use super::*;
     use crate::export::clock::Clock;
-    use crate::export::metrics::Profile;
     use crate::export::selfmetrics::{CONNECTIONS, Counters, SPANS_DROPPED};
     use crate::export::testing::{agent, chat, failed_tool};
 

@@ -155,9 +155,10 @@ fn unit(unit: &str) -> Option<Unit> {
 
 #[cfg(test)]
 mod tests {
+    use probe_core::conventions::Profile;
+
     use super::*;
     use crate::export::clock::Clock;
-    use crate::export::metrics::Profile;
     use crate::export::selfmetrics::{CALLS, LOST_BYTES};
     use crate::export::testing::{agent, chat};
     use probe_core::span::Value;

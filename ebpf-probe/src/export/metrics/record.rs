@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use probe_core::conventions::Profile;
 use probe_core::ids::ProcessId;
 use probe_core::span::{Span, SpanKind, Value};
 
-use super::definitions::{self as def, Definition, Profile};
+use super::definitions::{self as def, Definition};
 use super::series::{Instrument, Key, Label, Labels};
 use crate::export::clock::Clock;
 use crate::export::resource::Resource;
@@ -92,6 +93,28 @@ impl Metrics {
             if !state.instrument(definition).add(key, value, now) {
                 self.overflows.add(1);
             }
+        }
+        self.record_chunks(span, &mut state, now);
+    }
+
+    /// Measures every chunk of a client's stream after the first.
+    fn record_chunks(&self, span: &Span, state: &mut State, now: u64) {
+        let Some(gaps) = span.summary.chunk_gaps else {
+            return;
+        };
+        if span.kind == SpanKind::Server || !is_inference(span) {
+            return;
+        }
+        let definition = match self.profile {
+            Profile::V1_41 => &def::CLIENT_PER_CHUNK,
+            Profile::GenAiDev => &def::INFERENCE_PER_CHUNK,
+        };
+        let key = Key {
+            process: Some(span.process),
+            labels: labels(span, GEN_AI, false),
+        };
+        if !state.instrument(definition).add_gaps(key, &gaps, now) {
+            self.overflows.add(1);
         }
     }
 

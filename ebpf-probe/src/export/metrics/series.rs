@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use probe_core::gaps::Gaps;
 use probe_core::ids::ProcessId;
 use probe_core::span::Value;
 
@@ -93,6 +94,27 @@ impl Instrument {
 
     /// Adds a measurement at a time since the epoch; false when it went into the overflow.
     pub(crate) fn add(&mut self, key: Key, value: f64, now: u64) -> bool {
+        let bounds = self.definition.bounds;
+        let (series, kept) = self.of(key, now);
+        series.add(bounds, value);
+        kept
+    }
+
+    /// Adds many measurements at once, to a metric with the buckets of [`Gaps`].
+    pub(crate) fn add_gaps(&mut self, key: Key, gaps: &Gaps, now: u64) -> bool {
+        let (series, kept) = self.of(key, now);
+        for (bucket, count) in series.buckets.iter_mut().zip(gaps.buckets) {
+            *bucket += u64::from(count);
+        }
+        series.count += gaps.count();
+        series.sum += gaps.sum as f64 / 1e9;
+        series.min = series.min.min(gaps.min as f64 / 1e9);
+        series.max = series.max.max(gaps.max as f64 / 1e9);
+        kept
+    }
+
+    /// The series of a key, or the overflow's; and whether it is the key's own.
+    fn of(&mut self, key: Key, now: u64) -> (&mut Series, bool) {
         let full = self.series.len() + 1 >= MAX_SERIES && !self.series.contains_key(&key);
         let key = if full { overflow() } else { key };
         let bounds = self.definition.bounds;
@@ -107,8 +129,7 @@ impl Instrument {
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
         });
-        series.add(bounds, value);
-        !full
+        (series, !full)
     }
 
     /// Forgets the series of processes that are gone.

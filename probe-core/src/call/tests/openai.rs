@@ -131,6 +131,8 @@ fn a_stream_is_timed_by_its_events() {
     );
     assert_eq!(timing.last_chunk, Some(ends[7]), "the end mark is no chunk");
     assert_eq!(timing.chunks, 8);
+    assert_eq!(timing.gaps.count(), 7, "each chunk after the first");
+    assert_eq!(timing.gaps.sum, ends[7] - ends[0]);
     assert_eq!(call.end, ends[8]);
     assert_eq!(call.context.tid, 11);
     assert_eq!(call.response_context.map(|c| c.tid), Some(12));

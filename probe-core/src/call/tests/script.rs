@@ -146,6 +146,10 @@ fn timeless(calls: &[Call]) -> Vec<Call> {
             first_chunk: some(call.timing.first_chunk),
             first_token: some(call.timing.first_token),
             last_chunk: some(call.timing.last_chunk),
+            gaps: crate::gaps::Gaps {
+                buckets: call.timing.gaps.buckets,
+                ..crate::gaps::Gaps::default()
+            },
             ..call.timing
         },
         ..call.clone()

@@ -23,6 +23,7 @@ pub(super) fn of(view: &View<'_>, lineage: &Lineage, outcome: &Outcome<'_>) -> S
     };
     if timing.stream {
         summary.time_to_first_chunk = view.seconds_to(timing.first_chunk);
+        summary.chunk_gaps = Some(timing.gaps).filter(|gaps| gaps.count() > 0);
         summary.time_to_first_token = view.seconds_to(timing.first_token);
     }
     match &call.kind {

@@ -176,3 +176,45 @@ fn what_overflows_is_counted() {
     assert_eq!(counters.cell(&SERIES_OVERFLOWS).get(), 11);
     assert_eq!(metrics.lock().instruments[0].series.len(), 2_000);
 }
+
+#[test]
+fn each_chunk_after_the_first_is_measured_at_a_client() {
+    for (profile, name) in [
+        (
+            Profile::V1_41,
+            "gen_ai.client.operation.time_per_output_chunk",
+        ),
+        (
+            Profile::GenAiDev,
+            "gen_ai.client.inference.time_per_output_chunk",
+        ),
+    ] {
+        let metrics = Metrics::new(profile, &Counters::default());
+        let mut span = chat();
+        let mut gaps = probe_core::gaps::Gaps {
+            sum: 50_000_000,
+            min: 5_000_000,
+            max: 40_000_000,
+            ..probe_core::gaps::Gaps::default()
+        };
+        (gaps.buckets[0], gaps.buckets[2]) = (2, 1);
+        with_summary(&mut span, |it| it.chunk_gaps = Some(gaps));
+        let resource = Arc::new(agent());
+        metrics.record(&span, &resource, Clock::with_offset(0));
+        metrics.record(&span, &resource, Clock::with_offset(0));
+        span.kind = SpanKind::Server;
+        metrics.record(&span, &resource, Clock::with_offset(0));
+        let state = metrics.lock();
+        let found = state
+            .instruments
+            .iter()
+            .find(|it| it.definition.name == name);
+        let series: Vec<_> = found.unwrap().series.values().collect();
+        assert_eq!(series.len(), 1);
+        assert_eq!(
+            (series[0].count, &series[0].buckets[..3]),
+            (6, &[4, 0, 2][..])
+        );
+        assert!((series[0].sum - 0.1).abs() < 1e-9 && (series[0].max - 0.04).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,228 @@
+//! Certificates change and replicas leave, while pods are created all the time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::World;
+use super::cluster::until;
+use super::load::{Load, creates};
+use super::replica::Replica;
+use super::setup::{HOME, NAME, Route, endpoints, register};
+use super::shapes::{Shape, env};
+
+/// Creates a second.
+const RATE: u32 = 200;
+const ROTATIONS: usize = 5;
+/// How long a certificate lives in this test; it is renewed at two thirds.
+const LIFE: Duration = Duration::from_secs(24);
+/// Connections that ended before a request; failed handshakes among them.
+const DROPPED: &str = "kaos_webhook_dropped_connections_total";
+
+/// Authority and certificate change several times.
+pub async fn rotation(world: &World) -> Result<String> {
+    let namespace = "rotation";
+    let short = [
+        format!("--cert-life={}s", LIFE.as_secs()),
+        "--cert-overlap=6s".to_owned(),
+        "--cert-settle=2s".to_owned(),
+    ];
+    let mut replicas = two(world, namespace, &short).await?;
+    let before = Counts::read(world, &replicas).await?;
+    let load = Running::start(world, namespace).await?;
+    let mut seen = vec![bundle_and_leaf(world).await?];
+    let limit = LIFE * u32::try_from(ROTATIONS)? + LIFE;
+    let rotated = until(limit, "five rotations", async || {
+        let now = bundle_and_leaf(world).await?;
+        if seen.last() != Some(&now) {
+            seen.push(now);
+        }
+        Ok(seen.len() > ROTATIONS)
+    });
+    let rotated = rotated.await;
+    let load = load.end().await?;
+    rotated.with_context(|| format!("{} certificates were seen", seen.len()))?;
+    load.check()?;
+    Counts::read(world, &replicas).await?.same_as(&before)?;
+    replicas.clear();
+    world.remove(namespace).await?;
+    Ok(said(&load, &format!("{ROTATIONS} rotations")))
+}
+
+/// One of two replicas is told to end.
+pub async fn departure(world: &World) -> Result<String> {
+    let namespace = "departure";
+    let mut replicas = two(world, namespace, &[]).await?;
+    let before = world.fail_open().await?;
+    let load = Running::start(world, namespace).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let mut leaving = replicas.remove(0);
+    leaving.signal(Signal::TERM)?;
+    // Kubernetes takes an endpoint out when readiness has failed, and API servers hear of it a
+    // while later.
+    until(
+        Duration::from_secs(5),
+        "not ready after SIGTERM",
+        async || Ok(!leaving.is_ready().await),
+    )
+    .await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    endpoints(&world.cluster, &ports(&replicas)).await?;
+    let start = Instant::now();
+    let code = leaving.ended(Duration::from_secs(30)).await?;
+    let drained = start.elapsed();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let load = load.end().await?;
+    load.check()?;
+    ensure!(code == Some(0), "it ended with {code:?}");
+    let opened = world.fail_open().await? - before;
+    ensure!(
+        opened.abs() < 0.5,
+        "the API server went on without the webhook {opened} times"
+    );
+    world.remove(namespace).await?;
+    let what = format!("gone {:.1} s after its endpoint", drained.as_secs_f64());
+    Ok(said(&load, &what))
+}
+
+/// The same load without the webhook: what this machine can do.
+pub async fn baseline(world: &World) -> Result<String> {
+    let namespace = "baseline";
+    world
+        .cluster
+        .namespace(namespace, &serde_json::json!({}))
+        .await?;
+    let submitted = env(&Shape::Agent.pod("x", "x"), Shape::Agent.container()).len();
+    let load = Running::of(world, namespace, submitted);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let load = load.end().await?;
+    load.check()?;
+    world.remove(namespace).await?;
+    Ok(said(&load, "no webhook"))
+}
+
+/// Two replicas behind the Service, with their own authority.
+async fn two(world: &World, namespace: &str, more: &[String]) -> Result<Vec<Replica>> {
+    world.opted_in(namespace).await?;
+    // A Secret of another scenario's may have a certificate of another life.
+    let secret = format!("/api/v1/namespaces/{HOME}/secrets/{NAME}-tls");
+    world.cluster.delete(&secret).await?;
+    register(world, Route::Service, None).await?;
+    let mut program = world.program();
+    program
+        .arguments
+        .push(format!("--dns-name={}", world.cluster.address()));
+    program.arguments.extend_from_slice(more);
+    let mut replicas = Vec::new();
+    for number in 0..2 {
+        let mut replica = program.start(&format!("{namespace}-{number}"))?;
+        replica.ready().await?;
+        replicas.push(replica);
+    }
+    endpoints(&world.cluster, &ports(&replicas)).await?;
+    world.settle().await?;
+    Ok(replicas)
+}
+
+fn ports(replicas: &[Replica]) -> Vec<u16> {
+    replicas.iter().map(Replica::port).collect()
+}
+
+/// A load that runs until it is told to end.
+struct Running {
+    stop: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<Result<Load>>,
+}
+
+impl Running {
+    async fn start(world: &World, namespace: &str) -> Result<Self> {
+        let pod = Shape::Agent.pod("first", "load");
+        let first = world.create(namespace, &pod).await?;
+        let wanted = env(&first, Shape::Agent.container()).len();
+        ensure!(
+            wanted > env(&pod, "agent").len(),
+            "the first pod is not injected into"
+        );
+        Ok(Self::of(world, namespace, wanted))
+    }
+
+    /// Pods with so many variables are complete.
+    fn of(world: &World, namespace: &str, wanted: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let load = creates(
+            world.cluster.clone(),
+            namespace.to_owned(),
+            RATE,
+            wanted,
+            Arc::clone(&stop),
+        );
+        Self {
+            task: tokio::spawn(load),
+            stop,
+        }
+    }
+
+    async fn end(self) -> Result<Load> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await?
+    }
+}
+
+/// What must not move.
+struct Counts {
+    fail_open: f64,
+    dropped: Vec<f64>,
+}
+
+impl Counts {
+    async fn read(world: &World, replicas: &[Replica]) -> Result<Self> {
+        let mut dropped = Vec::new();
+        for replica in replicas {
+            dropped.push(replica.metric(DROPPED).await?);
+        }
+        Ok(Self {
+            fail_open: world.fail_open().await?,
+            dropped,
+        })
+    }
+
+    fn same_as(&self, before: &Self) -> Result<()> {
+        let opened = self.fail_open - before.fail_open;
+        if opened.abs() > 0.5 {
+            bail!("the API server went on without the webhook {opened} times");
+        }
+        for (now, before) in self.dropped.iter().zip(&before.dropped) {
+            ensure!(
+                (now - before).abs() < 0.5,
+                "{} handshakes failed",
+                now - before
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The certificate that is kept; both authority and leaf change with it.
+async fn bundle_and_leaf(world: &World) -> Result<(String, String)> {
+    let secret = format!("/api/v1/namespaces/{HOME}/secrets/{NAME}-tls");
+    let secret = world.cluster.get(&secret).await?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Ok((
+        text(&secret["data"]["tls.crt"]),
+        text(&secret["data"]["tls.key"]),
+    ))
+}
+
+fn said(load: &Load, what: &str) -> String {
+    format!(
+        "{what}; {} pods at {:.0}/s, all complete, median {} ms, p99 {} ms",
+        load.created,
+        load.rate(),
+        load.percentile(50).as_millis(),
+        load.percentile(99).as_millis()
+    )
+}

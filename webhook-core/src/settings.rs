@@ -1,0 +1,242 @@
+//! The configuration: what the `ConfigMap` holds and Helm values write.
+
+mod default;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use default::{LOG_LEVELS, SAMPLERS};
+
+use crate::decision::endpoint::{self, Endpoint};
+
+/// What is injected where nothing closer says otherwise.
+///
+/// Read from YAML with the names in camelCase; what is left out has the default that
+/// `kaos-webhook default-config` prints.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of its own in the YAML"
+)]
+pub struct Settings {
+    /// False leaves every pod alone.
+    pub enabled: bool,
+    /// Where OTLP goes, a URL; none by default, then only closer levels give one.
+    pub endpoint: Option<String>,
+    /// How OTLP goes there.
+    pub protocol: Protocol,
+    /// Whether components that export prompts may be switched on.
+    pub agent_content: AgentContent,
+    /// Endpoints that are known to drop prompts, answers and tool arguments.
+    pub content_stripped: Vec<String>,
+    /// `OTEL_TRACES_SAMPLER`, when it is to be injected.
+    pub sampler: Option<String>,
+    /// `OTEL_TRACES_SAMPLER_ARG`.
+    pub sampler_arg: Option<String>,
+    /// `OTEL_PROPAGATORS`, names with commas between them; empty injects none.
+    pub propagators: String,
+    /// `LOG_LEVEL` of KAOS components: TRACE, DEBUG, INFO, WARNING or ERROR.
+    pub log_level: Option<String>,
+    /// Resource attributes of every component, as they are, not percent-encoded.
+    pub resource_attributes: BTreeMap<String, String>,
+    /// False leaves `OTEL_RESOURCE_ATTRIBUTES` alone.
+    pub compose_resource_attributes: bool,
+    /// True injects into init containers with `restartPolicy: Always` too.
+    pub native_sidecars: bool,
+    /// Containers that are never a component's own.
+    pub sidecars: Vec<String>,
+    /// Variables never to inject.
+    pub never_inject: Vec<String>,
+    /// Namespaces to leave alone, whatever their labels.
+    pub excluded_namespaces: Vec<String>,
+    /// True lets the probe keep prompts and answers where no annotation says otherwise.
+    pub capture_content: bool,
+}
+
+/// `OTEL_EXPORTER_OTLP_PROTOCOL`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
+pub enum Protocol {
+    /// OTLP over gRPC, by custom on port 4317.
+    #[serde(rename = "grpc")]
+    Grpc,
+    /// OTLP over HTTP, by custom on port 4318.
+    #[serde(rename = "http/protobuf")]
+    HttpProtobuf,
+}
+
+/// What becomes of components whose SDK exports full prompts and answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AgentContent {
+    /// Inject only where the endpoint is one of [`Settings::content_stripped`].
+    Strip,
+    /// Inject, prompts and all.
+    Allow,
+}
+
+/// Why a configuration is refused; says the line where YAML has one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// Not YAML, an unknown key or a value of the wrong type; the text has line and column.
+    #[error("{0}")]
+    Yaml(String),
+    /// A value that cannot be right.
+    #[error("{key}: {what}")]
+    Value {
+        /// The key in the YAML.
+        key: &'static str,
+        /// What is wrong with its value.
+        what: String,
+    },
+}
+
+impl Settings {
+    /// Reads and validates; an empty text gives the defaults.
+    pub fn from_yaml(text: &str) -> Result<Self, SettingsError> {
+        let settings: Option<Self> =
+            serde_norway::from_str(text).map_err(|error| SettingsError::Yaml(error.to_string()))?;
+        let settings = settings.unwrap_or_default();
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    /// The whole configuration as YAML, as [`Settings::from_yaml`] reads it.
+    ///
+    /// # Panics
+    ///
+    /// Never: strings, lists and maps of strings are YAML.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        serde_norway::to_string(self).expect("settings are strings, lists and maps of strings")
+    }
+
+    /// Refuses values that would be wrong in every pod.
+    pub fn validate(&self) -> Result<(), SettingsError> {
+        let refuse = |key, what: String| Err(SettingsError::Value { key, what });
+        if let Some(endpoint) = &self.endpoint
+            && let Err(fault) = Endpoint::parse(endpoint).and_then(|it| it.speaks(self.protocol))
+        {
+            return refuse("endpoint", fault.to_string());
+        }
+        for endpoint in &self.content_stripped {
+            if let Err(fault) = Endpoint::parse(endpoint) {
+                return refuse("contentStripped", format!("{endpoint:?} {fault}"));
+            }
+        }
+        if let Some(sampler) = &self.sampler
+            && !SAMPLERS.contains(&sampler.as_str())
+        {
+            return refuse("sampler", format!("{sampler:?} is none that SDKs know"));
+        }
+        if let Some(level) = &self.log_level
+            && !LOG_LEVELS.contains(&level.as_str())
+        {
+            return refuse("logLevel", format!("{level:?} is not a level of KAOS"));
+        }
+        for name in self.resource_attributes.keys() {
+            if name.is_empty() {
+                return refuse("resourceAttributes", "a name is empty".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// 16 hexadecimal digits that change with the configuration.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        // FNV-1a: the same in each build and on each machine, and nobody attacks it.
+        let hash = self
+            .to_yaml()
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
+        format!("{hash:016x}")
+    }
+
+    /// True if what is sent to `endpoint` is known to lose prompts and answers on its way.
+    pub(crate) fn strips(&self, endpoint: &str) -> bool {
+        self.content_stripped
+            .iter()
+            .any(|known| endpoint::same(known, endpoint))
+    }
+}
+
+impl Protocol {
+    /// As the variable spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::HttpProtobuf => "http/protobuf",
+        }
+    }
+
+    /// The protocol that is spelled so.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Grpc, Self::HttpProtobuf]
+            .into_iter()
+            .find(|protocol| protocol.as_str() == text)
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_is_read_again() {
+        let defaults = Settings::default();
+        assert_eq!(
+            Settings::from_yaml(&defaults.to_yaml()),
+            Ok(defaults.clone())
+        );
+        assert_eq!(Settings::from_yaml(""), Ok(defaults.clone()));
+        assert_eq!(Settings::from_yaml("# nothing\n"), Ok(defaults));
+    }
+
+    #[test]
+    fn an_error_says_the_line_and_the_reason() {
+        let said = |text: &str| Settings::from_yaml(text).unwrap_err().to_string();
+        let unknown = said("enabled: true\nendpiont: http://c:4317\n");
+        assert!(
+            unknown.contains("endpiont") && unknown.contains("line 2"),
+            "{unknown}"
+        );
+        let kind = said("protocol: http\n");
+        assert!(
+            kind.contains("http/protobuf") && kind.contains("line 1"),
+            "{kind}"
+        );
+        assert_eq!(
+            said("endpoint: collector:4317"),
+            "endpoint: has no http:// or https://"
+        );
+        assert_eq!(
+            said("endpoint: http://c:4317\nprotocol: http/protobuf"),
+            "endpoint: is a gRPC port, but the protocol is http/protobuf"
+        );
+        assert!(said("sampler: sometimes").starts_with("sampler: "));
+        assert!(said("logLevel: loud").starts_with("logLevel: "));
+        assert!(said("contentStripped: [c]").starts_with("contentStripped: "));
+        assert!(said("resourceAttributes: {'': a}").starts_with("resourceAttributes: "));
+    }
+
+    #[test]
+    fn the_hash_changes_with_the_settings() {
+        let hash = |text| Settings::from_yaml(text).unwrap().hash();
+        assert_eq!(hash("sampler: always_on"), hash("{sampler: always_on}"));
+        assert_ne!(hash("sampler: always_on"), hash("sampler: always_off"));
+        assert_eq!(hash("").len(), 16);
+    }
+}

@@ -1,0 +1,57 @@
+//! `kaos-webhook explain`.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use webhook_core::{Facts, Settings, component_from_text, explain, namespace_from_text};
+
+/// Options of `explain`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A Pod or a List of pods, YAML or JSON; `-` is the standard input.
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    file: PathBuf,
+    /// The pods' Namespace, YAML or JSON; without it, it counts as opted in.
+    #[arg(long, value_name = "FILE")]
+    namespace_file: Vec<PathBuf>,
+    /// The component's custom resource, YAML or JSON; without it, it says nothing.
+    #[arg(long, value_name = "FILE")]
+    resource_file: Vec<PathBuf>,
+    /// The configuration; without it the defaults hold.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let settings = match &args.config {
+        None => Settings::default(),
+        Some(path) => Settings::from_yaml(&text_of(path)?)
+            .with_context(|| format!("{} is refused", path.display()))?,
+    };
+    let mut facts = Facts::new(settings);
+    for path in &args.namespace_file {
+        let (name, namespace) = namespace_from_text(&text_of(path)?)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        facts = facts.with_namespace(&name, namespace);
+    }
+    for path in &args.resource_file {
+        let (kind, namespace, name, component) = component_from_text(&text_of(path)?)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        facts = facts.with_component(kind, &namespace, &name, component);
+    }
+    let report = explain(&text_of(&args.file)?, &facts)
+        .with_context(|| format!("cannot explain {}", args.file.display()))?;
+    super::print(&report)
+}
+
+fn text_of(path: &Path) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text).map(drop)
+    } else {
+        std::fs::read_to_string(path).map(|all| text = all)
+    };
+    read.with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text)
+}

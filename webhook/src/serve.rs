@@ -1,0 +1,151 @@
+//! Serves reviews over TLS.
+//!
+//! Only API servers call, and what they get holds no secret, so nobody is asked who they are:
+//! limits of time, bytes and connections keep what else may come from doing harm.
+
+mod connection;
+mod head;
+mod review;
+mod shed;
+mod tls;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+
+pub use review::{PATH, Reviewer};
+pub use tls::{Served, config};
+
+use crate::metrics::Dropped;
+
+/// What one client, or all together, may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Open connections; more are closed at once, so that their API server fails open at once.
+    pub connections: u32,
+    /// Reviews at the same time; more are answered unchanged.
+    pub in_flight: usize,
+    /// Bytes of all bodies that are held at the same time; beyond it the same.
+    pub bodies: usize,
+    /// Bytes of one body: 413 beyond it.
+    pub body: usize,
+    /// Time for a TLS handshake. API servers give up earlier; this is for those who never do.
+    pub handshake: Duration,
+    /// Time from the first byte of a request to the end of its head.
+    pub head: Duration,
+    /// Time without a request. API servers close after 90 s: theirs should be the first word.
+    pub idle: Duration,
+    /// Time in which a connection may still bring a request once the server has stopped: clients
+    /// that were connecting do not know yet.
+    pub linger: Duration,
+    /// Time for a request in flight once the server has stopped.
+    pub finish: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            in_flight: 512,
+            bodies: 32 << 20,
+            // An object of 1.5 MiB in etcd is up to 3 MiB of JSON, twice on an update.
+            body: 7 << 20,
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(2),
+            idle: Duration::from_secs(150),
+            linger: Duration::from_secs(1),
+            finish: Duration::from_secs(5),
+        }
+    }
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Not begun.
+    Serving,
+    /// Requests are answered, and each answer closes its connection.
+    Draining,
+    /// No new connection; requests in flight are answered.
+    Stopped,
+}
+
+/// A server that has its address, but serves nothing yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+}
+
+impl Server {
+    /// Binds the address.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        Ok(Self { listener })
+    }
+
+    /// The address, with the port that the kernel chose where it was 0.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `phase` is [`Phase::Stopped`] and what was in flight has been answered.
+    pub async fn serve(
+        self,
+        tls: TlsAcceptor,
+        reviewer: Arc<Reviewer>,
+        mut phase: watch::Receiver<Phase>,
+    ) {
+        let limits = reviewer.limits();
+        let permits = Arc::new(Semaphore::new(limits.connections as usize));
+        let shared = Arc::new(connection::Shared {
+            tls,
+            reviewer,
+            phase: phase.clone(),
+        });
+        loop {
+            tokio::select! {
+                () = reached(&mut phase, Phase::Stopped) => break,
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _peer)) => begin(stream, &permits, &shared),
+                    // Out of descriptors, say: the pause keeps the loop from spinning.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                },
+            }
+        }
+        drop(self.listener);
+        // All permits are back when all connections have ended.
+        let ended = permits.acquire_many(limits.connections);
+        let _elapsed = tokio::time::timeout(limits.finish, ended).await;
+    }
+}
+
+/// Waits for a phase, or for whoever would name it to be gone.
+async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
+    let _gone = phase.wait_for(|phase| *phase >= wanted).await;
+}
+
+fn begin(stream: TcpStream, permits: &Arc<Semaphore>, shared: &Arc<connection::Shared>) {
+    let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
+        shared.reviewer.metrics().dropped(Dropped::Limit);
+        return;
+    };
+    // Answers are one small segment; waiting to fill it would cost an API server 40 ms.
+    let _gone_already = stream.set_nodelay(true);
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        shared.reviewer.metrics().connections.inc();
+        connection::run(stream, &shared).await;
+        shared.reviewer.metrics().connections.dec();
+        let _until_here: OwnedSemaphorePermit = permit;
+    });
+}
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,299 @@
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Instant;
+
+use http::StatusCode;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::testing::{answer, connect, connector, fresh, h1, h2, request, review, start, text};
+use super::*;
+use crate::certs::testing::read;
+
+const H1: &[u8] = b"http/1.1";
+
+#[tokio::test]
+async fn both_versions_of_http_are_answered_on_kept_connections() {
+    let running = start(Limits::default()).await;
+    let trust = [&running.texts];
+    let mut sender = h1(running.address, &connector(&trust, H1)).await.unwrap();
+    for _ in 0..3 {
+        sender.ready().await.unwrap();
+        answer(sender.send_request(review()).await.unwrap()).await;
+    }
+    let mut sender = h2(running.address, &connector(&trust, b"h2")).await;
+    for _ in 0..3 {
+        sender.ready().await.unwrap();
+        answer(sender.send_request(review()).await.unwrap()).await;
+    }
+    let text = text(&running.registry);
+    assert!(text.contains("review_duration_seconds_count 6\n"), "{text}");
+    assert!(text.contains("connections 2\n"), "{text}");
+    assert!(text.contains("in_flight 0\n"));
+}
+
+#[tokio::test]
+async fn what_is_no_review_gets_an_http_error() {
+    let limits = Limits {
+        body: 1000,
+        ..Limits::default()
+    };
+    let running = start(limits).await;
+    let connector = connector(&[&running.texts], H1);
+    let json = "application/json";
+    for (request, status) in [
+        (request("POST", "/other", json, ""), 404),
+        (request("GET", "/mutate", json, ""), 405),
+        (request("POST", "/mutate", "text/plain", "{}"), 415),
+        (
+            request("POST", "/mutate", "application/json-patch+json", "{}"),
+            415,
+        ),
+        (request("POST", "/mutate", json, vec![b' '; 1001]), 413),
+        (request("POST", "/mutate", json, ""), 400),
+        (request("POST", "/mutate", json, "{\"kind\":"), 400),
+        (request("POST", "/mutate", json, "{}"), 400),
+        (
+            request("POST", "/mutate", "Application/JSON; charset=utf-8", "{}"),
+            400,
+        ),
+    ] {
+        let mut sender = h1(running.address, &connector).await.unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        assert_eq!(response.status(), status);
+    }
+    let text = text(&running.registry);
+    for line in [
+        "bad_requests_total{reason=\"malformed\"} 4\n",
+        "bad_requests_total{reason=\"content_type\"} 2\n",
+        "bad_requests_total{reason=\"too_large\"} 1\n",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
+}
+
+/// Certificates change while clients shake hands as fast as they can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_handshake_fails_while_certificates_change() {
+    let running = start(Limits::default()).await;
+    let second = fresh();
+    let connector = connector(&[&running.texts, &second], H1);
+    let done = Arc::new(AtomicBool::new(false));
+    let count = Arc::new(AtomicU32::new(0));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (connector, done) = (connector.clone(), Arc::clone(&done));
+            let (count, address) = (Arc::clone(&count), running.address);
+            tokio::spawn(async move {
+                while !done.load(Ordering::Relaxed) {
+                    let mut sender = h1(address, &connector).await.unwrap();
+                    answer(sender.send_request(review()).await.unwrap()).await;
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let pairs = [Arc::new(read(&second)), Arc::new(read(&running.texts))];
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut swaps = 0_u32;
+    while count.load(Ordering::Relaxed) < 100 && Instant::now() < deadline {
+        running
+            .served
+            .publish(Arc::clone(&pairs[swaps as usize % 2]));
+        swaps += 1;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    done.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.unwrap();
+    }
+    assert!(count.load(Ordering::Relaxed) >= 100);
+    assert!(swaps > 10, "{swaps}");
+    running.served.publish(Arc::clone(&pairs[0]));
+    let stream = connect(running.address, &connector).await.unwrap();
+    let shown = stream.get_ref().1.peer_certificates().unwrap()[0].clone();
+    assert_eq!(shown, pairs[0].certified().cert[0]);
+}
+
+/// Clients that keep connections, through the whole end of a server: none sees an error before
+/// the listener is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_fails_no_request_of_clients_that_keep_connections() {
+    let running = start(Limits::default()).await;
+    let connector = connector(&[&running.texts], H1);
+    let count = Arc::new(AtomicU32::new(0));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (connector, address) = (connector.clone(), running.address);
+            let count = Arc::clone(&count);
+            tokio::spawn(async move {
+                let mut closes = 0;
+                // A new connection only fails once the listener is gone.
+                while let Ok(mut sender) = h1(address, &connector).await {
+                    loop {
+                        sender.ready().await.unwrap();
+                        let response = sender.send_request(review()).await.unwrap();
+                        let close = response.headers().contains_key("connection");
+                        answer(response).await;
+                        count.fetch_add(1, Ordering::Relaxed);
+                        if close {
+                            closes += 1;
+                            break;
+                        }
+                        tokio::time::sleep(Duration::from_millis(2)).await;
+                    }
+                }
+                closes
+            })
+        })
+        .collect();
+    let idle = h1(running.address, &connector).await.unwrap();
+    until(|| count.load(Ordering::Relaxed) > 100).await;
+    running.phase.send_replace(Phase::Draining);
+    let drained = count.load(Ordering::Relaxed);
+    until(|| count.load(Ordering::Relaxed) > drained + 50).await;
+    assert!(
+        !idle.is_closed(),
+        "an idle connection may still bring a request"
+    );
+    running.phase.send_replace(Phase::Stopped);
+    tokio::time::timeout(Duration::from_secs(4), running.task)
+        .await
+        .unwrap()
+        .unwrap();
+    for client in clients {
+        assert!(client.await.unwrap() > 0, "nobody told it to close");
+    }
+    until(|| idle.is_closed()).await;
+}
+
+#[tokio::test]
+async fn http2_clients_are_told_to_go_when_draining_begins() {
+    let running = start(Limits::default()).await;
+    let mut sender = h2(running.address, &connector(&[&running.texts], b"h2")).await;
+    answer(sender.send_request(review()).await.unwrap()).await;
+    running.phase.send_replace(Phase::Draining);
+    until(|| sender.is_closed()).await;
+    let mut sender = h1(running.address, &connector(&[&running.texts], H1))
+        .await
+        .unwrap();
+    answer(sender.send_request(review()).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_kept_connection_may_be_idle_but_a_head_may_not_dawdle() {
+    let limits = Limits {
+        head: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let running = start(limits).await;
+    let connector = connector(&[&running.texts], H1);
+    let mut sender = h1(running.address, &connector).await.unwrap();
+    answer(sender.send_request(review()).await.unwrap()).await;
+    // Three times as long as a head may take.
+    tokio::time::sleep(limits.head * 3).await;
+    sender.ready().await.unwrap();
+    answer(sender.send_request(review()).await.unwrap()).await;
+
+    // One that was opened for later: API servers do not try again if it turns out to be closed.
+    let mut spare = h1(running.address, &connector).await.unwrap();
+    tokio::time::sleep(limits.head * 3).await;
+    spare.ready().await.unwrap();
+    answer(spare.send_request(review()).await.unwrap()).await;
+
+    let mut stream = connect(running.address, &connector).await.unwrap();
+    let begin = Instant::now();
+    stream
+        .write_all(b"POST /mutate HTTP/1.1\r\nhost:")
+        .await
+        .unwrap();
+    let mut rest = Vec::new();
+    let read = stream.read_to_end(&mut rest);
+    let _closed = tokio::time::timeout(Duration::from_secs(4), read)
+        .await
+        .unwrap();
+    assert!(begin.elapsed() >= limits.head / 2);
+}
+
+#[tokio::test]
+async fn an_idle_connection_ends_some_time() {
+    let limits = Limits {
+        idle: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let running = start(limits).await;
+    let mut sender = h1(running.address, &connector(&[&running.texts], H1))
+        .await
+        .unwrap();
+    answer(sender.send_request(review()).await.unwrap()).await;
+    until(|| sender.is_closed()).await;
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_given_up() {
+    let running = start(Limits::default()).await;
+    let connector = connector(&[&running.texts], H1);
+    let mut stream = connect(running.address, &connector).await.unwrap();
+    let head = "POST /mutate?timeout=1s HTTP/1.1\r\nhost: x\r\n\
+        content-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut begin = [0; 12];
+    stream.read_exact(&mut begin).await.unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 408");
+    // One that ends early.
+    let mut stream = connect(running.address, &connector).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    until(|| text(&running.registry).contains("{reason=\"cut_off\"} 1\n")).await;
+}
+
+#[tokio::test]
+async fn a_handshake_may_not_dawdle_nor_fail_unseen() {
+    let limits = Limits {
+        handshake: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let running = start(limits).await;
+    let mut silent = TcpStream::connect(running.address).await.unwrap();
+    let mut nothing = Vec::new();
+    let read = silent.read_to_end(&mut nothing);
+    let _closed = tokio::time::timeout(Duration::from_secs(4), read)
+        .await
+        .unwrap();
+    let mut plain = TcpStream::connect(running.address).await.unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    until(|| {
+        let text = text(&running.registry);
+        text.contains("{reason=\"handshake_timeout\"} 1\n")
+            && text.contains("{reason=\"handshake\"} 1\n")
+            && text.contains("connections 0\n")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_are_closed_at_once() {
+    let limits = Limits {
+        connections: 2,
+        ..Limits::default()
+    };
+    let running = start(limits).await;
+    let connector = connector(&[&running.texts], H1);
+    let first = h1(running.address, &connector).await.unwrap();
+    let mut second = h1(running.address, &connector).await.unwrap();
+    let begin = Instant::now();
+    assert!(h1(running.address, &connector).await.is_err());
+    assert!(begin.elapsed() < Duration::from_secs(1));
+    assert!(text(&running.registry).contains("{reason=\"limit\"} 1\n"));
+    let response = second.send_request(review()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    drop(first);
+    until(|| text(&running.registry).contains("connections 1\n")).await;
+    assert!(h1(running.address, &connector).await.is_ok());
+}
+
+async fn until(mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !done() {
+        assert!(Instant::now() < deadline, "it never came");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
