@@ -35,9 +35,9 @@ use shapes::{Shape, env};
 /// Options of `e2e webhook`.
 #[derive(Clone, Debug, Args)]
 pub struct WebhookArgs {
-    /// Only scenarios whose name contains this.
+    /// Only scenarios whose name contains this; may be repeated.
     #[arg(long)]
-    only: Option<String>,
+    only: Vec<String>,
     /// The webhook. The default is `kaos-webhook` beside this program.
     #[arg(long, env = "KAOS_WEBHOOK")]
     webhook: Option<PathBuf>,
@@ -105,7 +105,7 @@ impl WebhookArgs {
     }
 
     fn wants(&self, name: &str) -> bool {
-        self.only.as_ref().is_none_or(|only| name.contains(only))
+        self.only.is_empty() || self.only.iter().any(|only| name.contains(only))
     }
 }
 

@@ -61,7 +61,11 @@ pub async fn run(world: &World, outage: Outage) -> Result<String> {
     let mut hole = None;
     match outage {
         Outage::Killed => replica.signal(Signal::KILL)?,
-        Outage::Silent => replica.signal(Signal::STOP)?,
+        Outage::Silent => {
+            replica.signal(Signal::STOP)?;
+            let stopped = async || replica.is_stopped();
+            until(Duration::from_secs(5), "all threads stop", stopped).await?;
+        }
         Outage::Blackholed => {
             let port = hole.insert(Blackhole::open()?).port();
             let url = format!("https://{}:{port}", world.cluster.address());

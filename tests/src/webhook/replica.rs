@@ -158,6 +158,18 @@ impl Replica {
         Ok(number.context("a high-water mark")?.trim().parse()?)
     }
 
+    /// Whether all its threads have stopped: a signal returns before they have.
+    pub fn is_stopped(&self) -> Result<bool> {
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let stat = std::fs::read_to_string(task?.path().join("stat"))?;
+            let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+            if !state.is_some_and(|state| state.starts_with('T')) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Its log so far.
     #[must_use]
     pub fn log(&self) -> String {

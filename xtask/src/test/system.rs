@@ -64,7 +64,18 @@ fn end_to_end(what: &str, peers: &[&str], time: Duration) -> anyhow::Result<Outc
     run(&test, time)
 }
 
-/// The webhook against a real API server, under outages and load.
+/// What of the webhook each run of the tests holds against the API server.
+const WEBHOOK_SCENARIOS: [&str; 7] = [
+    "resources",
+    "environment",
+    "size",
+    "outage",
+    "rollout",
+    "caBundle",
+    "prompts",
+];
+
+/// The webhook against a real API server, and its outages.
 pub(super) fn webhook(_: &Args) -> anyhow::Result<Outcome> {
     for program in ["go", "ip", "unshare"] {
         if which(program).is_none() {
@@ -89,6 +100,11 @@ pub(super) fn webhook(_: &Args) -> anyhow::Result<Outcome> {
     webhook
         .arg(paths::target_dir().join("release/e2e"))
         .arg("webhook");
+    // Load says as much of the machine as of the webhook: those scenarios are a command of their
+    // own, `cargo xtask cluster run -- target/release/e2e webhook --only load`.
+    for scenario in WEBHOOK_SCENARIOS {
+        webhook.args(["--only", scenario]);
+    }
     run(&webhook, Duration::from_mins(15))
 }
 
