@@ -18,7 +18,12 @@ pub(crate) struct Package {
 }
 
 /// What the tests and the programs under test are built from and measured with.
-pub(crate) const TEST_PACKAGES: [Package; 6] = [
+pub(crate) const TEST_PACKAGES: [Package; 7] = [
+    Package {
+        name: "iproute2",
+        file: "/sbin/ip",
+        why: "gives the test's Kubernetes a network of its own",
+    },
     Package {
         name: "g++",
         file: "/usr/bin/g++",
