@@ -8,7 +8,7 @@
 
 mod local;
 mod plain;
-mod tls;
+pub(crate) mod tls;
 
 use std::io::{BufRead as _, Write as _};
 use std::thread::sleep;

@@ -131,7 +131,8 @@ fn is_done(step: Result<(), openssl::ssl::Error>) -> anyhow::Result<bool> {
     }
 }
 
-fn certificate(key: &PKey<openssl::pkey::Private>) -> anyhow::Result<X509> {
+/// A certificate of `localhost` for a day, by its own key.
+pub(crate) fn certificate(key: &PKey<openssl::pkey::Private>) -> anyhow::Result<X509> {
     let mut name = X509NameBuilder::new()?;
     name.append_entry_by_nid(Nid::COMMONNAME, "localhost")?;
     let name = name.build();
@@ -142,6 +143,10 @@ fn certificate(key: &PKey<openssl::pkey::Private>) -> anyhow::Result<X509> {
     builder.set_pubkey(key)?;
     builder.set_not_before(&*Asn1Time::days_from_now(0)?)?;
     builder.set_not_after(&*Asn1Time::days_from_now(1)?)?;
+    let names = openssl::x509::extension::SubjectAlternativeName::new()
+        .dns("localhost")
+        .build(&builder.x509v3_context(None, None))?;
+    builder.append_extension(names)?;
     builder.sign(key, MessageDigest::sha256())?;
     Ok(builder.build())
 }
