@@ -45,7 +45,20 @@ pub(crate) enum Chore {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().chore {
+    let chore = Cli::parse().chore;
+    let result = paths::ourselves().and_then(|_| perform(chore));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // In words; a backtrace of xtask helps nobody.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(chore: Chore) -> anyhow::Result<()> {
+    match chore {
         Chore::Setup(args) => setup::run(&args),
         Chore::Build(args) => build::run(&args),
         Chore::Demo(args) => demo::run(&args),
@@ -54,13 +67,5 @@ fn main() -> ExitCode {
         Chore::Peers(args) => peers::run(&args),
         Chore::Cluster(args) => cluster::run(&args),
         Chore::Tidy(args) => tidy::run(&args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // In words; a backtrace of xtask helps nobody.
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
     }
 }

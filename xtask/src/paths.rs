@@ -1,8 +1,27 @@
 //! Where things are: the repository, its target folder, our cache.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
+
+static OURSELVES: OnceLock<PathBuf> = OnceLock::new();
+
+/// The path of this program, as it was at the start.
+///
+/// Kept because a build of the whole workspace puts a new xtask in the place of the one that
+/// runs; the kernel then names that one "(deleted)", which is no path.
+///
+/// # Errors
+///
+/// If the kernel does not say which program we are (no /proc).
+pub(crate) fn ourselves() -> anyhow::Result<&'static Path> {
+    if let Some(path) = OURSELVES.get() {
+        return Ok(path);
+    }
+    let path = std::env::current_exe().context("cannot find xtask itself; is /proc mounted?")?;
+    Ok(OURSELVES.get_or_init(|| path))
+}
 
 /// The root of the repository.
 pub(crate) fn root() -> &'static Path {

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::cmd::{is_root, run, which};
+use crate::paths;
 
 /// Set in the process that runs inside.
 const INSIDE: &str = "KAOS_CLUSTER_INSIDE";
@@ -32,7 +33,7 @@ pub(super) fn enter() -> Result<()> {
     }
     let error = unshare
         .args(["--net", "--"])
-        .arg(std::env::current_exe().context("cannot find ourselves")?)
+        .arg(paths::ourselves()?)
         .args(std::env::args_os().skip(1))
         .env(INSIDE, "1")
         .exec();

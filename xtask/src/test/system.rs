@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
-
 use super::outcome::run;
 use super::{Args, Outcome};
 use crate::cmd::{cargo, command, is_root, limited, run as run_command, which};
@@ -135,7 +133,5 @@ fn not_here() -> anyhow::Result<Option<&'static str>> {
 }
 
 fn xtask() -> anyhow::Result<std::process::Command> {
-    Ok(command(
-        std::env::current_exe().context("cannot find xtask itself")?,
-    ))
+    Ok(command(paths::ourselves()?))
 }
