@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: what the other chores need, installed once. It may be repeated.
 
 mod apt;
+pub(crate) mod build_cache;
 mod route;
 mod tools;
 
@@ -20,6 +21,7 @@ pub(crate) fn run(Args { check }: &Args) -> anyhow::Result<()> {
     if *check {
         return report();
     }
+    build_cache::bound()?;
     tools::rust_components()?;
     apt::install("the tests", &apt::TEST_PACKAGES)?;
     let route = Route::prepare()?;
