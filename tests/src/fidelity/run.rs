@@ -17,6 +17,7 @@ use super::real_run;
 use super::report::{Report, Row};
 use super::span::{Kind, SeenSpan};
 use super::witness;
+use crate::built;
 use crate::clock::{epoch_offset, monotonic};
 use crate::fake::log::Record;
 
@@ -148,7 +149,7 @@ impl Matrix {
             self.report.without_probe = true;
             return Ok(());
         }
-        let beside = std::env::current_exe()?.with_file_name("kaos-probe");
+        let beside = built::program("kaos-probe")?;
         let binary = args.probe.clone().unwrap_or(beside);
         if !binary.exists() {
             bail!("{} is missing: run `cargo xtask build`", binary.display());
