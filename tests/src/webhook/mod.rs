@@ -5,7 +5,9 @@ pub mod bundle;
 pub mod canary;
 pub mod certificates;
 pub mod cluster;
+pub mod damage;
 pub mod environment;
+pub mod late;
 pub mod load;
 pub mod outages;
 pub mod replica;
@@ -101,6 +103,7 @@ impl WebhookArgs {
         scenario!("load without webhook", rotation::baseline(&world));
         scenario!("rotation under load", rotation::rotation(&world));
         scenario!("departure under load", rotation::departure(&world));
+        scenario!("Secret spoilt under load", damage::survived(&world));
         Ok(report)
     }
 
