@@ -64,15 +64,14 @@ async fn healed(world: &World, witness: &Witness, damage: &[Damage]) -> Result<(
     for damage in damage {
         inflict(world, *damage, &good).await?;
     }
-    let mut stored_now = None;
     until(WITHIN, "another certificate is stored", async || {
-        stored_now = stored(world).await?.and_then(|secret| whole(&secret));
-        Ok(stored_now.is_some() && stored_now != whole(&good))
+        let now = stored(world).await?.and_then(|secret| whole(&secret));
+        Ok(now.is_some() && now != whole(&good))
     })
     .await?;
-    let leaf = stored_now.context("a certificate")?;
-    until(WITHIN, "all replicas serve it", async || {
-        Ok(witness.all_serve(&leaf))
+    until(WITHIN, "all replicas serve what is stored", async || {
+        let now = stored(world).await?.and_then(|secret| whole(&secret));
+        Ok(now.is_some_and(|leaf| witness.all_serve(&leaf)))
     })
     .await
 }
