@@ -12,7 +12,7 @@ use super::rotation::{Counts, Running, said, two_of_which_one_is_late};
 use super::setup::{HOME, NAME};
 
 /// Within this the Secret is whole again, and its certificate served by all.
-const WITHIN: Duration = Duration::from_secs(20);
+const WITHIN: Duration = Duration::from_mins(1);
 
 /// What is done to the Secret.
 #[derive(Clone, Copy, Debug)]

@@ -210,11 +210,11 @@ async fn look(
     Ok(())
 }
 
-/// The youngest that is at least `late` old, unless it is much older.
+/// The youngest that is at least `late` old, unless it is older than that of any API server.
 fn bundle_of(bundles: &[(Instant, Arc<str>)], late: Duration) -> Option<Arc<str>> {
     let age = |it: &&(Instant, Arc<str>)| it.0.elapsed() >= late;
     let (at, bundle) = bundles.iter().rev().find(age)?;
-    (at.elapsed() <= late + GAP).then(|| Arc::clone(bundle))
+    (at.elapsed() <= SERVER_LATE + GAP).then(|| Arc::clone(bundle))
 }
 
 /// One handshake as an API server has it; gives the certificate that was served, in DER.

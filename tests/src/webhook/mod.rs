@@ -40,7 +40,7 @@ pub struct WebhookArgs {
     /// Only scenarios whose name contains this; may be repeated.
     #[arg(long)]
     only: Vec<String>,
-    /// How often certificates change under load, each 16 seconds.
+    /// How often certificates change under load, each after 20 seconds.
     #[arg(long, value_name = "NUMBER", default_value_t = 5)]
     rotations: u32,
     /// The webhook. The default is `kaos-webhook` beside this program.

@@ -23,7 +23,7 @@ use super::shapes::{Shape, env};
 const RATE: u32 = 200;
 /// How long a certificate lives in this test. It is renewed at two thirds; a machine that is too
 /// slow for the rest of a renewal in what remains would show nothing but that.
-const LIFE: Duration = Duration::from_secs(24);
+const LIFE: Duration = Duration::from_secs(30);
 /// Connections that ended before a request; failed handshakes among them.
 const DROPPED: &str = "kaos_webhook_dropped_connections_total";
 

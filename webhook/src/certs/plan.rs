@@ -188,8 +188,9 @@ pub fn renewal(pair: &Pair, times: &Times) -> SystemTime {
 ///
 /// Authorities of ours that are neither stored nor served nor younger than the newest are dropped
 /// once the newest has been alone for the overlap: until then another replica may serve what is
-/// stored no more. Younger ones were just staged by another replica. Foreign ones go with the next write, but are no
-/// reason for one: what somebody else writes in a loop is not to be answered in a loop.
+/// stored no more. Younger ones were just staged by another replica. Foreign ones go with the next
+/// write, but are no reason for one: what somebody else writes in a loop is not to be answered in a
+/// loop.
 #[must_use]
 pub fn bundle(known: &Known<'_>, times: &Times, told: &[Authority]) -> Option<Vec<Authority>> {
     let Generation::Read(newest) = known.newest else {

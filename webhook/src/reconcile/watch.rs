@@ -35,7 +35,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Pods that are read in one look. Where more wait for their first verdict, the next look follows
 /// at once.
 const PODS_PER_LOOK: usize = 250;
-const READS_AT_ONCE: usize = 16;
+/// Pods may be large, and somebody may make many such.
+const READS_AT_ONCE: usize = 8;
 
 /// How the reconciler behaves.
 #[derive(Debug, Clone)]
