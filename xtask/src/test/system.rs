@@ -99,8 +99,7 @@ pub(super) fn webhook(_: &Args) -> anyhow::Result<Outcome> {
         .arg(paths::target_dir().join("release/e2e"))
         .arg("webhook");
     // Load says as much of the machine as of the webhook: those scenarios are a command of their
-    // own, `cargo xtask cluster run -- target/release/e2e webhook --only load`; with `--rotations 2`
-    // it is a short one.
+    // own, `cargo xtask cluster run -- target/release/e2e webhook --only load`.
     for scenario in WEBHOOK_SCENARIOS {
         webhook.args(["--only", scenario]);
     }
