@@ -5,7 +5,9 @@ pub mod bundle;
 pub mod canary;
 pub mod certificates;
 pub mod cluster;
+pub mod damage;
 pub mod environment;
+pub mod late;
 pub mod load;
 pub mod outages;
 pub mod replica;
@@ -39,6 +41,9 @@ pub struct WebhookArgs {
     /// Only scenarios whose name contains this; may be repeated.
     #[arg(long)]
     only: Vec<String>,
+    /// How often certificates change under load, each after 20 seconds.
+    #[arg(long, value_name = "NUMBER", default_value_t = 5)]
+    rotations: u32,
     /// The webhook. The default is `kaos-webhook` beside this program.
     #[arg(long, env = "KAOS_WEBHOOK")]
     webhook: Option<PathBuf>,
@@ -100,8 +105,12 @@ impl WebhookArgs {
         scenario!("caBundle wiped", bundle::rewritten(&world));
         scenario!("prompts stay home", canary::stays_home(&world));
         scenario!("load without webhook", rotation::baseline(&world));
-        scenario!("rotation under load", rotation::rotation(&world));
+        scenario!(
+            "rotation under load",
+            rotation::rotation(&world, self.rotations)
+        );
         scenario!("departure under load", rotation::departure(&world));
+        scenario!("Secret spoilt under load", damage::survived(&world));
         Ok(report)
     }
 
