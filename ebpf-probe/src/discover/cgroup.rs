@@ -75,11 +75,11 @@ fn uid(part: &str) -> Option<String> {
     if !(before.is_empty() || before.ends_with('-')) {
         return None;
     }
-    let dashed = uid.replace('_', "-").to_ascii_lowercase();
-    let digits = dashed.bytes().filter(u8::is_ascii_hexdigit).count();
-    let dashes = dashed.bytes().filter(|it| *it == b'-').count();
-    let usual = dashed.len() == UID && dashes == 4 && digits == 32;
-    (usual || (dashed.len() == 32 && digits == 32)).then_some(dashed)
+    let uid = uid.replace('_', "-").to_ascii_lowercase();
+    let digits = uid.bytes().filter(u8::is_ascii_hexdigit).count();
+    let dashes = uid.bytes().filter(|it| *it == b'-').count();
+    let usual = uid.len() == UID && dashes == 4;
+    ((usual || uid.len() == 32) && digits == 32).then_some(uid)
 }
 
 #[cfg(test)]

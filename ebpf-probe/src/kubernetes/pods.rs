@@ -47,15 +47,14 @@ pub(super) struct Component {
 pub(super) struct Pods {
     node: String,
     namespaces: HashMap<Box<str>, NamespaceFacts>,
-    /// By uid.
-    pods: HashMap<Box<str>, Pod>,
+    by_uid: HashMap<Box<str>, Pod>,
 }
 
 impl Pods {
     /// What is decided about a process in a pod, and what it is called; `None` if there is no
     /// such pod.
     pub(super) fn find(&self, uid: &str, container: Option<&str>) -> Option<(Verdict, Names)> {
-        let pod = self.pods.get(uid)?;
+        let pod = self.by_uid.get(uid)?;
         let name = container.and_then(|id| pod.container(id));
         let verdict = policy::decide(self.namespaces.get(&pod.namespace), pod, name);
         Some((verdict, names::names(pod, name, &self.node)))
@@ -84,20 +83,20 @@ impl Pods {
 
     /// Whether that is news. Heartbeats and the like are none.
     pub(super) fn set(&mut self, pod: Pod) -> bool {
-        let known = self.pods.get(&pod.uid);
-        if known == Some(&pod) || (known.is_none() && self.pods.len() >= MOST_PODS) {
+        let known = self.by_uid.get(&pod.uid);
+        if known == Some(&pod) || (known.is_none() && self.by_uid.len() >= MOST_PODS) {
             return false;
         }
-        self.pods.insert(pod.uid.clone(), pod);
+        self.by_uid.insert(pod.uid.clone(), pod);
         true
     }
 
     pub(super) fn remove(&mut self, uid: &str) {
-        self.pods.remove(uid);
+        self.by_uid.remove(uid);
     }
 
     pub(super) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        self.pods.retain(|uid, _| keep(uid));
+        self.by_uid.retain(|uid, _| keep(uid));
     }
 }
 
@@ -305,6 +304,6 @@ mod tests {
             pod.uid = number.to_string().into();
             pods.set(pod);
         }
-        assert_eq!(pods.pods.len(), MOST_PODS);
+        assert_eq!(pods.by_uid.len(), MOST_PODS);
     }
 }

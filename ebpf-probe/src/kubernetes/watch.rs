@@ -193,7 +193,7 @@ mod tests {
         .unwrap()
     }
 
-    fn namespace(labels: Value) -> PartialObjectMeta<Namespace> {
+    fn namespace(labels: &Value) -> PartialObjectMeta<Namespace> {
         serde_json::from_value(json!({
             "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
             "metadata": {"name": "agents", "labels": labels},
@@ -232,10 +232,10 @@ mod tests {
         assert_eq!(errors.get(), 1);
 
         let label = json!({"telemetry.kaos.tools/inject": "enabled"});
-        let namespaces = vec![Ok(Event::Apply(namespace(label)))];
+        let namespaces = vec![Ok(Event::Apply(namespace(&label)))];
         watch.namespaces(stream::iter(namespaces), &errors).await;
         assert_eq!(policy(&watch, "2"), Some(POLICY_FULL));
-        let namespaces = vec![Ok(Event::Apply(namespace(json!({}))))];
+        let namespaces = vec![Ok(Event::Apply(namespace(&json!({}))))];
         watch.namespaces(stream::iter(namespaces), &errors).await;
         assert_eq!(policy(&watch, "2"), Some(POLICY_OFF));
         assert_eq!(changes.load(Ordering::Relaxed), 3);

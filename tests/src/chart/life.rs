@@ -133,12 +133,14 @@ fn apply(objects: &[Value]) -> Result<()> {
     for flags in [&[][..], &["--server-side", "--force-conflicts"]] {
         let mut kubectl = Command::new("kubectl");
         kubectl.args(["apply", "--filename=-"]).args(flags);
-        let pipes = kubectl.stdin(Stdio::piped()).stdout(Stdio::null());
-        let mut child = pipes.spawn().context("run kubectl")?;
+        kubectl.stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut child = kubectl.stderr(Stdio::piped()).spawn()?;
         let mut stdin = child.stdin.take().context("a pipe")?;
         stdin.write_all(list.to_string().as_bytes())?;
         drop(stdin);
-        ensure!(child.wait()?.success(), "kubectl apply {flags:?} fails");
+        let output = child.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "kubectl apply {flags:?}: {said}");
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ const CASES: [(&[&str], &[&str]); 3] = [
 ];
 
 /// Compares what both make.
-pub async fn agrees(world: &World) -> Result<String> {
+pub fn agrees(world: &World) -> Result<String> {
     let mut compared = 0;
     for (options, values) in CASES {
         let mut command = Command::new(&world.webhook);

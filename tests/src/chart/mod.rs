@@ -77,10 +77,12 @@ impl ChartArgs {
                 }
             };
         }
-        scenario!("lint", wrong::lint(&world));
-        scenario!("wrong values are refused", wrong::refused(&world));
-        scenario!("rules", rules::hold(&world));
-        scenario!("agrees with the manifest", manifest::agrees(&world));
+        scenario!("lint", async { wrong::lint(&world) });
+        scenario!("wrong values are refused", async { wrong::refused(&world) });
+        scenario!("rules", async { rules::hold(&world) });
+        scenario!("agrees with the manifest", async {
+            manifest::agrees(&world)
+        });
         scenario!("the API server takes it", server::takes(&world));
         scenario!("install to uninstall", life::whole(&world));
         Ok(report)

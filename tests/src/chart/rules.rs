@@ -8,7 +8,7 @@ use super::World;
 use super::helm::chart;
 
 /// Checks them, and holds them against series that are known.
-pub async fn hold(world: &World) -> Result<String> {
+pub fn hold(world: &World) -> Result<String> {
     let rules = chart().join("rules");
     for words in [
         ["check", "rules", "alerts.yaml"],

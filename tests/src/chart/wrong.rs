@@ -29,7 +29,7 @@ const WRONG: [(&str, &str); 16] = [
 ];
 
 /// `helm lint`, with the default values and with each example.
-pub async fn lint(world: &World) -> Result<String> {
+pub fn lint(world: &World) -> Result<String> {
     let chart = chart();
     let chart = chart.to_str().context("the path is UTF-8")?;
     world.helm.run(&["lint", "--strict", chart])?;
@@ -57,7 +57,7 @@ pub fn example_files() -> Result<Vec<String>> {
 }
 
 /// Each wrong file, by `helm template`: as an installation would.
-pub async fn refused(world: &World) -> Result<String> {
+pub fn refused(world: &World) -> Result<String> {
     let file = world.folder.join("wrong.yaml");
     let path = file.to_str().context("the path is UTF-8")?;
     let chart = chart();
