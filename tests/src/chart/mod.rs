@@ -6,7 +6,7 @@ pub mod manifest;
 pub mod rules;
 pub mod server;
 #[cfg(test)]
-mod values;
+mod tests;
 pub mod wrong;
 
 use std::path::PathBuf;
