@@ -15,8 +15,8 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::json;
 
+use crate::built;
 use crate::webhook::cluster::Cluster;
-use crate::webhook::replica::beside_us;
 use crate::webhook::report::Report;
 use crate::webhook::setup::HOME;
 use helm::Helm;
@@ -33,7 +33,7 @@ pub struct ChartArgs {
     /// promtool.
     #[arg(long, env = "KAOS_PROMTOOL", default_value = "promtool")]
     promtool: PathBuf,
-    /// The webhook. The default is `kaos-webhook` beside this program.
+    /// The webhook. The default is the one that was built.
     #[arg(long, env = "KAOS_WEBHOOK")]
     webhook: Option<PathBuf>,
     /// Where logs are kept. The default is a new folder for temporary files.
@@ -98,7 +98,7 @@ impl World {
         eprintln!("logs are in {}", folder.display());
         let webhook = match &args.webhook {
             Some(path) => path.clone(),
-            None => beside_us("kaos-webhook")?,
+            None => built::program("kaos-webhook")?,
         };
         if !webhook.exists() {
             bail!(

@@ -25,9 +25,10 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::built;
 use cluster::{Cluster, until};
 use outages::Outage;
-use replica::{Program, beside_us};
+use replica::Program;
 use report::Report;
 use setup::{HOME, Route};
 use shapes::{Shape, env};
@@ -113,7 +114,7 @@ impl World {
     async fn prepare(args: &WebhookArgs) -> Result<Self> {
         let binary = match &args.webhook {
             Some(path) => path.clone(),
-            None => beside_us("kaos-webhook")?,
+            None => built::program("kaos-webhook")?,
         };
         if !binary.exists() {
             bail!(
