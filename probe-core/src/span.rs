@@ -134,7 +134,7 @@ pub struct Summary {
     pub counts: bool,
     /// `origin`, `proxy` or `agent`; `None` where it is no model call.
     pub hop: Option<&'static str>,
-    /// How the parent was found: `wire`, `peer`, `none`.
+    /// How the parent was found: `wire`, `peer`, `exact`, `inferred`, `none`.
     pub link: &'static str,
     /// `server.address`, then `server.port`.
     pub server: Option<(String, Option<u16>)>,

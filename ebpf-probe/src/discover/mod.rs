@@ -6,6 +6,7 @@ pub(crate) mod inspect;
 mod libraries;
 mod ports;
 pub(crate) mod proc;
+mod python;
 mod redact;
 mod requests;
 mod script;
@@ -23,6 +24,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use self::libraries::Libraries;
 use self::proc::Process;
+use self::python::Pythons;
 pub(crate) use self::requests::{Asked, Request, Requests, queue};
 pub(crate) use self::selector::Selector;
 use crate::export::resource::Registry;
@@ -56,6 +58,7 @@ pub(crate) struct Discovery {
     options: Options,
     control: Control,
     libraries: Libraries,
+    pythons: Pythons,
     registry: Arc<Registry>,
     facts: Sender<(ProcessId, ProcessFacts)>,
     /// Opted-in processes, with the start time that the kernel half uses once it is known.
@@ -83,6 +86,7 @@ impl Discovery {
             options,
             control,
             libraries: Libraries::default(),
+            pythons: Pythons::default(),
             registry,
             facts,
             opted_in: HashMap::new(),
@@ -278,6 +282,7 @@ impl Discovery {
     fn look_at_libraries(&mut self, tgid: u32) {
         for mapped in proc::mapped(tgid) {
             self.libraries.meet(tgid, &mapped, &mut self.control);
+            self.pythons.meet(tgid, &mapped, &mut self.control);
         }
     }
 

@@ -130,6 +130,15 @@ pub(crate) const KERNEL: Def = labelled(
     ),
     "kind",
 );
+/// Calls that observed processes made, by how their parent inside the process was found.
+pub(crate) const PARENTS: Def = labelled(
+    &counter(
+        "kaos_probe.parents",
+        "{call}",
+        "Calls that observed processes made, by how their parent inside the process was found, or why there is none",
+    ),
+    "kind",
+);
 /// Finished calls by operation.
 pub(crate) const CALLS: Def = labelled(
     &counter(
@@ -183,7 +192,7 @@ pub(crate) const SERIES_OVERFLOWS: Def = counter(
 );
 
 /// All metrics of the probe itself.
-const ALL: [&Def; 18] = [
+const ALL: [&Def; 19] = [
     &RING_REFUSALS,
     &RECORDS,
     &BYTES,
@@ -195,6 +204,7 @@ const ALL: [&Def; 18] = [
     &CONNECTIONS,
     &PROCESSES,
     &HTTP2_CONNECTIONS,
+    &PARENTS,
     &CALLS,
     &SPANS_EXPORTED,
     &SPANS_UNSAMPLED,

@@ -169,6 +169,20 @@ impl Driver {
         set(&selfmetrics::LOST_BYTES, counted.missed_bytes);
         set(&selfmetrics::LATE_ATTACHMENTS, counted.late);
         set(&selfmetrics::CONNECTIONS, self.pipeline.len() as u64);
+        let stitched = self.pipeline.stitched();
+        for (kind, count) in [
+            ("exact", stitched.exact),
+            ("inferred", stitched.inferred),
+            ("none_idle", stitched.idle),
+            ("none_several", stitched.several),
+            ("none_other_context", stitched.other),
+            ("none_shared_context", stitched.shared),
+            ("none_crowded", stitched.crowded),
+            ("requests_refused", stitched.requests_refused),
+        ] {
+            let def = &selfmetrics::PARENTS;
+            self.handles.counters.labelled(def, kind).set(count);
+        }
     }
 
     fn send_spans(&mut self) {

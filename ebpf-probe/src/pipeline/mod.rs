@@ -69,6 +69,7 @@ impl Pipeline {
         match record {
             Record::Open(info) => self.open(info),
             Record::Bound(info) => self.stitcher.connection_bound(info),
+            Record::Context(info) => self.stitcher.context(info),
             Record::Data(data) => {
                 let Some(connection) = self.connections.get_mut(&data.conn) else {
                     self.counters.orphans += 1;
@@ -144,6 +145,11 @@ impl Pipeline {
         self.counters
     }
 
+    /// What the stitcher counted.
+    pub(crate) const fn stitched(&self) -> probe_core::stitch::Counters {
+        self.stitcher.counters()
+    }
+
     /// Connections now.
     pub(crate) fn len(&self) -> usize {
         self.connections.len()
@@ -191,6 +197,11 @@ impl Pipeline {
             match output {
                 Output::Started(started) => self.stitcher.started(&started),
                 Output::Finished(call) => self.stitcher.finished(*call, now, &mut self.spans),
+                Output::Asked(asked) => self.stitcher.asked(*asked),
+                Output::Answered(answered) => self.stitcher.answered(&answered),
+                Output::Over(key, end, at) => {
+                    self.stitcher.over(key, end, at, now, &mut self.spans);
+                }
             }
         }
     }

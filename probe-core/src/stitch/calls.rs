@@ -3,7 +3,7 @@
 use super::lineage::Lineage;
 use super::render::Stub;
 use crate::call::{Call, CallKey, Inference, Operation, Started};
-use crate::ids::{Nanos, ProcessId, Role};
+use crate::ids::{Context, Nanos, ProcessId, Role};
 use crate::stitch::Stitcher;
 use crate::trace_context::{SpanId, TraceContext};
 
@@ -51,13 +51,15 @@ pub(super) struct Live {
     pub(super) role: Role,
     pub(super) process: ProcessId,
     pub(super) start: Nanos,
+    /// What moved its request's first byte.
+    pub(super) context: Context,
     /// Its span's id, given early so that the other end can name it.
     pub(super) span: SpanId,
     /// The context of the request's headers.
     pub(super) header: Option<TraceContext>,
     /// The call at the connection's other end, while that is under way too.
     pub(super) peer: Option<CallKey>,
-    /// A client's place in its trace, settled when a server's span named it.
+    /// Its place in its trace, settled when another span named it.
     pub(super) settled: Option<Lineage>,
     /// What a client's span is made of when its call never ends.
     pub(super) stub: Option<Box<Stub>>,
@@ -81,6 +83,11 @@ impl Live {
     /// When it ended; the end of time while it runs.
     pub(super) fn end(&self) -> Nanos {
         self.call.as_ref().map_or(Nanos::MAX, |c| c.end)
+    }
+
+    /// A server's call that the span of a call inside its process has named.
+    pub(super) const fn is_named_server(&self) -> bool {
+        matches!(self.role, Role::Server) && self.settled.is_some()
     }
 
     /// Both were under way at some time.
@@ -116,6 +123,7 @@ impl Stitcher {
                 role,
                 process,
                 start: started.at,
+                context: started.context,
                 span: self.ids.span(),
                 header: started.header_trace.clone(),
                 peer: None,
@@ -136,6 +144,7 @@ impl Stitcher {
     /// Takes a call out of every list.
     pub(super) fn take(&mut self, key: CallKey) -> Option<Live> {
         let live = self.calls.remove(&key)?;
+        self.waiting.remove(&key);
         self.processes.end(live.process, live.role, key);
         if live.role == Role::Client {
             self.wake_servers_of(live.process);

@@ -14,6 +14,10 @@ pub(super) enum Source {
     Wire,
     /// It is our span of the connection's other end.
     Peer,
+    /// It is the request that the process served with this call, known for certain.
+    Exact,
+    /// It is the request that the process seems to have served with this call.
+    Inferred,
     /// There is none.
     None,
 }
@@ -24,6 +28,8 @@ impl Source {
         match self {
             Self::Wire => "wire",
             Self::Peer => "peer",
+            Self::Exact => "exact",
+            Self::Inferred => "inferred",
             Self::None => "none",
         }
     }
@@ -71,11 +77,11 @@ impl Lineage {
     }
 
     /// The child of the span `id` that stands here: the same trace, flags and state.
-    pub(super) fn child(&self, id: SpanId) -> Self {
+    pub(super) fn child(&self, id: SpanId, source: Source) -> Self {
         Self {
             parent: Some(id),
             remote: false,
-            source: Source::Peer,
+            source,
             missed: None,
             ..self.clone()
         }

@@ -19,19 +19,22 @@ mod connections;
 pub mod facts;
 mod hops;
 mod ids;
+mod inside;
 mod joining;
 mod lineage;
 mod parents;
 mod processes;
 mod release;
 mod render;
+mod requests;
+mod serving;
 #[cfg(test)]
 mod tests;
 mod timers;
 mod waiting;
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use self::calls::Live;
 pub use self::config::{Config, Counters};
@@ -39,8 +42,9 @@ use self::connections::Connections;
 use self::facts::ProcessFacts;
 use self::ids::IdSource;
 use self::processes::Processes;
+use self::requests::Requests;
 use self::timers::{Timer, Timers};
-use crate::call::{Call, CallKey, CallKind, Started};
+use crate::call::{Call, CallKey, CallKind, ExchangeKey, Started};
 use crate::ids::{ConnId, ConnInfo, Nanos, ProcessId};
 use crate::message::End;
 use crate::span::Span;
@@ -53,10 +57,15 @@ pub struct Stitcher {
     connections: Connections,
     processes: Processes,
     calls: HashMap<CallKey, Live>,
+    requests: Requests,
+    /// Finished calls that wait for what becomes of a request.
+    waiters: HashMap<ExchangeKey, Vec<CallKey>>,
+    waiting: HashSet<CallKey>,
     /// Calls whose readiness may have changed.
     wake: VecDeque<CallKey>,
     timers: Timers,
-    /// Spans that left to make room, until the caller takes spans again.
+    /// Spans that left to make room, or because they were named, until the caller takes spans
+    /// again.
     evicted: Vec<Span>,
     counters: Counters,
 }
@@ -70,6 +79,9 @@ impl Stitcher {
             connections: Connections::new(config.max_connections),
             processes: Processes::new(config.max_processes),
             calls: HashMap::new(),
+            requests: Requests::new(config.max_requests),
+            waiters: HashMap::new(),
+            waiting: HashSet::new(),
             wake: VecDeque::new(),
             timers: Timers::default(),
             evicted: Vec::new(),
@@ -129,6 +141,7 @@ impl Stitcher {
     /// A process ended; its calls are finished before or soon after.
     pub fn process_gone(&mut self, id: ProcessId, now: Nanos) {
         let at = now.saturating_add(self.config.linger);
+        self.timers.add(at, Timer::Gone(id));
         for key in self.processes.gone(id) {
             self.timers.add(at, Timer::Abandon(key));
         }
@@ -170,7 +183,12 @@ impl Stitcher {
             match timer {
                 Timer::Release(key) => self.expire(key, out),
                 Timer::Abandon(key) => self.abandon_unfinished(key, out),
+                Timer::Forget(conn) if self.must_stay(conn) => {
+                    let later = now.saturating_add(self.config.linger);
+                    self.timers.add(later, Timer::Forget(conn));
+                }
                 Timer::Forget(conn) => self.forget(conn, out),
+                Timer::Gone(process) => self.requests_gone(process),
             }
             self.settle(now, out);
         }
@@ -190,6 +208,9 @@ impl Stitcher {
     /// Lets everything go, at the end.
     pub fn drain(&mut self, now: Nanos, out: &mut Vec<Span>) {
         self.settle(now, out);
+        // Nothing more will be told.
+        self.config.max_waiting = 0;
+        self.waiting.clear();
         // Inner calls first, as they would have left.
         let mut calls: Vec<_> = self
             .calls
@@ -204,6 +225,7 @@ impl Stitcher {
             self.abandon(key, out);
         }
         self.wake.clear();
+        out.append(&mut self.evicted);
     }
 
     /// Forgets a connection; its last calls leave while its addresses are still known.

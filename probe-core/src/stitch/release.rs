@@ -15,27 +15,35 @@ impl Stitcher {
         out.append(&mut self.evicted);
         while let Some(key) = self.wake.pop_front() {
             self.try_join(key);
-            if self.is_ready(key, now) {
+            if let Some(request) = self.blocker(key, now) {
+                self.wait_for(request, key);
+            } else if self.is_ready(key, now) {
                 self.release(key, out);
             } else {
                 self.hold(key);
+                self.wake_children(key);
             }
         }
+        out.append(&mut self.evicted);
     }
 
     /// Lets a finished call go whose time to wait is over.
     pub(super) fn expire(&mut self, key: CallKey, out: &mut Vec<Span>) {
-        if self.calls.get(&key).is_some_and(|l| l.call.is_some()) {
-            self.counters.hold_expired += 1;
-            self.release(key, out);
+        if self.calls.get(&key).is_none_or(|l| l.call.is_none()) {
+            return;
         }
+        if let Some(request) = self.blocker(key, Nanos::MAX) {
+            return self.wait_for(request, key);
+        }
+        self.counters.hold_expired += 1;
+        self.release(key, out);
     }
 
     /// Lets a finished call go as a span; does nothing with an unfinished one.
     pub(super) fn release(&mut self, key: CallKey, out: &mut Vec<Span>) {
         let Some((call, named)) = self.calls.get(&key).and_then(|live| {
             let call = live.call.as_deref()?;
-            Some((call, live.stub.is_some()))
+            Some((call, live.stub.is_some() || live.is_named_server()))
         }) else {
             return;
         };
@@ -54,10 +62,16 @@ impl Stitcher {
         };
         let lineage = match live.role {
             Role::Client => self.client_lineage(&mut live, &call),
-            Role::Server => self.server_lineage(&live, &call),
+            Role::Server => match live.settled.take() {
+                Some(settled) => settled,
+                None => self.server_lineage(&live, &call),
+            },
         };
         let span = self.render(&live, &call, &lineage);
         self.tell_peer(&live, &call, &lineage, &span);
+        if live.role == Role::Server {
+            self.placed(key, live.span, lineage);
+        }
         out.push(span);
     }
 
@@ -70,6 +84,9 @@ impl Stitcher {
         };
         let agent = self.agent_of(call);
         let id = self.ids.span();
+        if call.role == Role::Server {
+            self.placed(call.key, id, lineage.clone());
+        }
         let hop = if agent.is_some() {
             hop.map(|_| (render::Hop::Agent, false))
         } else {
@@ -114,7 +131,7 @@ impl Stitcher {
         render::span(&self.view(call, hop, agent.as_ref()), live.span, lineage)
     }
 
-    fn view<'a>(
+    pub(super) fn view<'a>(
         &'a self,
         call: &'a Call,
         hop: Option<(render::Hop, bool)>,

@@ -78,6 +78,12 @@ pub(super) const STEPS: [Step; 14] = [
         run: system::otlp,
     },
     Step {
+        name: "parents",
+        about: "which request each call inside a process is made for",
+        quick: false,
+        run: system::parents,
+    },
+    Step {
         name: "doctor",
         about: "what doctor says of real programs",
         quick: false,

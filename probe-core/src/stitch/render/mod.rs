@@ -65,7 +65,7 @@ impl View<'_> {
         match &self.call.kind {
             CallKind::Inference(_) => self.hop == Some(Hop::Agent),
             CallKind::Agent(a) => agent::invokes(&a.method),
-            CallKind::Mcp(_) | CallKind::AgentCard { .. } => false,
+            CallKind::Mcp(_) | CallKind::AgentCard { .. } | CallKind::Http => false,
         }
     }
 
@@ -90,7 +90,7 @@ pub(super) fn span(view: &View<'_>, id: SpanId, lineage: &Lineage) -> Span {
         CallKind::Mcp(m) => mcp::attributes(view, m, &mut list),
         CallKind::Agent(a) => agent::attributes(view, a, &mut list),
         // Evidence, never a span; a name all the same keeps this total.
-        CallKind::AgentCard { .. } => call.http.method.clone(),
+        CallKind::AgentCard { .. } | CallKind::Http => http::name(&call.http),
     };
     http::attributes(view, &mut list);
     common(view, lineage, &outcome, &mut list);

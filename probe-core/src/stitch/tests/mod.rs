@@ -3,6 +3,7 @@
 mod addresses;
 mod agents;
 mod hops;
+mod inside;
 mod joins;
 mod limits;
 mod orders;
