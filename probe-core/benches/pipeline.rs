@@ -142,6 +142,7 @@ impl Pipeline {
                     self.stitcher.finished(*call, header.at, &mut self.spans);
                 }
                 Output::Asked(asked) => self.stitcher.asked(*asked),
+                Output::Read(key, trace) => self.stitcher.read(key, trace.map(|t| *t)),
                 Output::Answered(answered) => self.stitcher.answered(&answered),
                 Output::Over(key, end, at) => {
                     self.stitcher.over(key, end, at, header.at, &mut self.spans);

@@ -26,6 +26,8 @@ pub enum Output {
     Finished(Box<Call>),
     /// A request came to the process. One `Over` with the same key follows.
     Asked(Box<Asked>),
+    /// The request is complete. The trace context inside its body, where there is one.
+    Read(ExchangeKey, Option<Box<TraceContext>>),
     /// Its answer began.
     Answered(Answered),
     /// The request's exchange is over; if it was a call, that has been reported.
@@ -169,6 +171,11 @@ impl Handler for Reader {
 
     fn request_end(&mut self, x: ExchangeIndex, _at: Nanos) {
         self.with(x, Exchange::request_end);
+        if self.serves {
+            let exchange = self.exchanges.iter().rev().find(|e| e.index() == x);
+            let inner = exchange.and_then(Exchange::inner_trace).map(Box::new);
+            self.outputs.push(Output::Read(self.key(x), inner));
+        }
     }
 
     fn response_head(&mut self, x: ExchangeIndex, head: &ResponseHead<'_>) {

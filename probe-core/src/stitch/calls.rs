@@ -1,5 +1,6 @@
 //! A call while it is under way.
 
+use super::decide::Decided;
 use super::lineage::Lineage;
 use super::render::Stub;
 use crate::call::{Call, CallKey, Inference, Operation, Started};
@@ -63,7 +64,7 @@ pub(super) struct Live {
     pub(super) settled: Option<Lineage>,
     /// What a client's span is made of when its call never ends.
     pub(super) stub: Option<Box<Stub>>,
-    /// The server's end of a client's call left before.
+    /// The server's end of a client's call has ended.
     pub(super) far: Option<Far>,
     /// The client's end of a server's call left before: its span and place.
     pub(super) client: Option<(SpanId, Lineage)>,
@@ -71,6 +72,8 @@ pub(super) struct Live {
     pub(super) forwards: Forwards,
     /// The call, once it has ended.
     pub(super) call: Option<Box<Call>>,
+    /// What it is, once that is known.
+    pub(super) decided: Option<Box<Decided>>,
     /// When it leaves at the latest.
     pub(super) deadline: Nanos,
     /// It has ended and waits; a timer will let it go.
@@ -117,6 +120,16 @@ impl Stitcher {
         if let Some(conn) = self.connections.get_mut(key.conn) {
             conn.calls.push(key);
         }
+        // A server's call that a child has named before it was known to be one keeps its place.
+        let place = if role == Role::Server && key.part == 0 {
+            self.place(key.into())
+        } else {
+            None
+        };
+        let (span, settled) = match place {
+            Some((span, lineage)) => (span, Some(lineage)),
+            None => (self.ids.span(), None),
+        };
         self.calls.insert(
             key,
             Live {
@@ -124,15 +137,16 @@ impl Stitcher {
                 process,
                 start: started.at,
                 context: started.context,
-                span: self.ids.span(),
+                span,
                 header: started.header_trace.clone(),
                 peer: None,
-                settled: None,
+                settled,
                 stub: None,
                 far: None,
                 client: None,
                 forwards: Forwards::default(),
                 call: None,
+                decided: None,
                 deadline: Nanos::MAX,
                 held: false,
                 doubted: false,

@@ -21,7 +21,7 @@ pub struct Config {
     pub max_processes: usize,
     /// The most requests that are remembered, calls or not, and the most contexts.
     pub max_requests: usize,
-    /// The most finished calls that wait for the end of a request that may be their parent.
+    /// The most finished calls that wait for the answer of a request that may be their parent.
     pub max_waiting: usize,
     /// Whether an answer that was cut at the limit of tokens is an error (`error.type` `length`).
     pub truncation_is_error: bool,
@@ -77,6 +77,9 @@ pub struct Counters {
     pub shared: u64,
     /// Calls without a parent: too many waited to be told.
     pub crowded: u64,
+    /// Requests that were answered by another than the one that calls, which left before, took for
+    /// their servant: those parents were wrong.
+    pub contradicted: u64,
     /// Requests that were not kept because there were too many.
     pub requests_refused: u64,
     /// Agent cards that were not kept because there were too many.

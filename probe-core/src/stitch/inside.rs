@@ -5,11 +5,14 @@
 //!   loop, and works for that request until its answer is written by the same thread.
 //! - **Context.** The runtime's own context, which programs carry along from task to task. The
 //!   context that makes the call is the one that writes the answer, or both descend from one
-//!   that no other connection has. This is settled when every answer that could tell is there.
+//!   that no other connection has. It may be certain from how the request was read (`descent`);
+//!   else it is settled when every answer that could tell has begun.
 //! - Where neither is to be had, the one request under way, or the one that shares an id with the
 //!   call on the wire: inferred.
 
-use super::requests::{Owner, Request, Requests, birth};
+use super::contexts::{Party, birth};
+use super::descent::by_descent;
+use super::requests::{Request, Requests};
 use crate::call::ExchangeKey;
 use crate::ids::{ConnId, Context, Nanos, ProcessId};
 use crate::trace_context::TraceContext;
@@ -65,7 +68,8 @@ type Flight<'a> = [(ExchangeKey, &'a Request)];
 pub(super) fn judge(requests: &Requests, caller: &Caller<'_>) -> Verdict {
     let mut flight = requests.in_flight(caller.process, caller.start);
     flight.retain(|(key, _)| Some(key.conn) != caller.other_end);
-    by_thread(&flight, caller)
+    by_thread(requests, &flight, caller)
+        .or_else(|| by_descent(requests, caller).map(Verdict::Exact))
         .or_else(|| by_context(requests, &flight, caller))
         .unwrap_or_else(|| {
             if requests.knows(caller.process) {
@@ -76,20 +80,21 @@ pub(super) fn judge(requests: &Requests, caller: &Caller<'_>) -> Verdict {
         })
 }
 
-fn by_thread(flight: &Flight<'_>, caller: &Caller<'_>) -> Option<Verdict> {
+/// Who answers is known when the answer begins; until then it is known of processes that were
+/// seen to answer where they read.
+fn by_thread(requests: &Requests, flight: &Flight<'_>, caller: &Caller<'_>) -> Option<Verdict> {
     let thread = caller.context.tid;
     let (key, request) = flight
         .iter()
         .filter(|(_, r)| r.context.blocking && r.context.tid == thread)
         .max_by_key(|(_, r)| r.start)?;
-    if request.over.is_none() {
-        return Some(Verdict::Wait(*key));
-    }
-    let same = request.answered.is_none_or(|(by, _)| by.tid == thread);
-    Some(if same {
-        Verdict::Exact(*key)
-    } else {
-        Verdict::None(Why::Other)
+    Some(match request.answered {
+        Some((by, _)) if by.tid != thread => Verdict::None(Why::Other),
+        Some(_) => Verdict::Exact(*key),
+        None if request.over.is_some() || requests.keeps_threads(caller.process) => {
+            Verdict::Exact(*key)
+        }
+        None => Verdict::Wait(*key),
     })
 }
 
@@ -98,16 +103,18 @@ fn by_context(requests: &Requests, flight: &Flight<'_>, caller: &Caller<'_>) -> 
     if own == 0 {
         return None;
     }
-    let open = flight.iter().find(|(_, request)| !request.is_settled());
-    let wait = open.map(|(key, _)| Verdict::Wait(*key));
+    let mut open = flight.iter().filter(|(_, request)| !request.is_settled());
+    let wait = open.clone().next().map(|(key, _)| Verdict::Wait(*key));
     let mut below = caller.start;
-    for context in requests.line(own) {
-        if let Some(owner) = requests.owner(context) {
-            let claims = claims(requests, context, owner, below);
-            // Whose task writes the answer is its own, whatever the others do.
-            let certain = context == own && matches!(claims, Claims::One(_, true));
+    for context in requests.contexts().line(own) {
+        if let Some(writer) = requests.contexts().writer(context) {
+            let claims = claims(requests, context, writer, below);
+            // Whose task writes the answer is its own, whatever other connections do.
+            let certain = context == own
+                && matches!(claims, Claims::One(_, true))
+                && open.all(|(key, _)| Some(key.conn) != writer.conn);
             return Some(match claims {
-                Claims::One(key, _) if certain || wait.is_none() => when_over(requests, key),
+                Claims::One(key, _) if certain || wait.is_none() => Verdict::Exact(key),
                 _ if wait.is_some() => wait?,
                 Claims::Shared => Verdict::None(Why::Shared),
                 _ => Verdict::None(Why::Other),
@@ -122,13 +129,6 @@ fn by_context(requests: &Requests, flight: &Flight<'_>, caller: &Caller<'_>) -> 
     })
 }
 
-fn when_over(requests: &Requests, key: ExchangeKey) -> Verdict {
-    match requests.get(key) {
-        Some(request) if request.over.is_none() => Verdict::Wait(key),
-        _ => Verdict::Exact(key),
-    }
-}
-
 enum Claims {
     /// This request; true when the context was born for it.
     One(ExchangeKey, bool),
@@ -138,12 +138,12 @@ enum Claims {
 
 /// Which request a context worked for when what lies `below` it happened: the birth of the next
 /// context, or the call itself.
-fn claims(requests: &Requests, context: u64, owner: &Owner, below: Nanos) -> Claims {
-    let (Some(conn), Some(birth)) = (owner.conn, birth(context)) else {
+fn claims(requests: &Requests, context: u64, writer: &Party, below: Nanos) -> Claims {
+    let (Some(conn), Some(birth)) = (writer.conn, birth(context)) else {
         return Claims::Shared;
     };
     let mut found = Claims::None;
-    for key in &owner.requests {
+    for key in &writer.requests {
         let Some(request) = requests.get(*key) else {
             continue;
         };
@@ -153,7 +153,7 @@ fn claims(requests: &Requests, context: u64, owner: &Owner, below: Nanos) -> Cla
             if matches!(found, Claims::One(..)) {
                 return Claims::Shared;
             }
-            debug_assert_eq!(key.conn, conn, "an owner has one connection");
+            debug_assert_eq!(key.conn, conn, "these have one connection");
             found = Claims::One(*key, own);
         }
     }
@@ -171,23 +171,18 @@ fn is_current(requests: &Requests, key: ExchangeKey, request: &Request, at: Nano
 }
 
 fn infer(flight: &Flight<'_>, caller: &Caller<'_>) -> Verdict {
-    let Some((key, request)) = flight.first() else {
+    let Some((key, _)) = flight.first() else {
         return Verdict::None(Why::Idle);
     };
     let told = |request: &Request| shares_id(request, caller);
-    let (key, request) = if flight.len() == 1 {
-        (key, request)
-    } else {
-        let mut those = flight.iter().filter(|(_, request)| told(request));
-        match (those.next(), those.next()) {
-            (Some((key, request)), None) => (key, request),
-            _ => return Verdict::None(Why::Several),
-        }
-    };
-    if request.over.is_none() {
-        return Verdict::Wait(*key);
+    if flight.len() == 1 {
+        return Verdict::Inferred(*key);
     }
-    Verdict::Inferred(*key)
+    let mut those = flight.iter().filter(|(_, request)| told(request));
+    match (those.next(), those.next()) {
+        (Some((key, _)), None) => Verdict::Inferred(*key),
+        _ => Verdict::None(Why::Several),
+    }
 }
 
 /// Whether the call repeats an id of the request: the caller's trace context, or its session.

@@ -20,6 +20,8 @@ pub(super) enum Source {
     Inferred,
     /// There is none.
     None,
+    /// That is not settled.
+    Open,
 }
 
 impl Source {
@@ -31,6 +33,7 @@ impl Source {
             Self::Exact => "exact",
             Self::Inferred => "inferred",
             Self::None => "none",
+            Self::Open => "",
         }
     }
 }
@@ -50,6 +53,19 @@ pub(super) struct Lineage {
 }
 
 impl Lineage {
+    /// No place yet.
+    pub(super) const fn open() -> Self {
+        Self {
+            trace: TraceId([0; 16]),
+            parent: None,
+            remote: false,
+            flags: 0,
+            state: String::new(),
+            source: Source::Open,
+            missed: None,
+        }
+    }
+
     /// A new trace.
     pub(super) fn root(ids: &mut IdSource) -> Self {
         Self {

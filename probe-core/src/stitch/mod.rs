@@ -1,10 +1,15 @@
 //! Calls in, spans with parents out.
 //!
-//! A call becomes one span, as soon as its place is known: most leave with the call's last byte,
-//! none waits longer than [`Config::hold`].
+//! A call becomes one span, as soon as its place is known: most leave with the call's last byte.
+//! What it is is known [`Config::hold`] after its end at the latest; who its parent is may have
+//! to wait for the answer of a request that its process serves. Such calls are told of before,
+//! by [`Stitcher::ended`].
 //!
 //! - `connections` finds the two ends of a connection, `joining` the two ends of a call.
-//! - `waiting` says when a call leaves, `release` how, and `parents` who its parent is.
+//! - `waiting` says when a call is complete, `decide` what it is, `parents` who its parent is, and
+//!   `release` lets it go.
+//! - `requests` and `contexts` keep what processes serve and how, `inside` and `descent` judge
+//!   which request a call was made for, `serving` waits for that, `naming` names its span.
 //! - `agents` and `hops` keep agents, proxies and a server's own helpers out of the sums.
 //! - `render` writes names and attributes.
 //!
@@ -16,12 +21,16 @@ mod agents;
 mod calls;
 mod config;
 mod connections;
+mod contexts;
+mod decide;
+mod descent;
 pub mod facts;
 mod hops;
 mod ids;
 mod inside;
 mod joining;
 mod lineage;
+mod naming;
 mod parents;
 mod processes;
 mod release;
@@ -64,6 +73,10 @@ pub struct Stitcher {
     /// Calls whose readiness may have changed.
     wake: VecDeque<CallKey>,
     timers: Timers,
+    /// The requests whose spans are being named.
+    naming: Vec<ExchangeKey>,
+    /// Calls that have ended and whose place is not settled, until the caller takes them.
+    told: Vec<Span>,
     /// Spans that left to make room, or because they were named, until the caller takes spans
     /// again.
     evicted: Vec<Span>,
@@ -84,6 +97,8 @@ impl Stitcher {
             waiting: HashSet::new(),
             wake: VecDeque::new(),
             timers: Timers::default(),
+            naming: Vec::new(),
+            told: Vec::new(),
             evicted: Vec::new(),
             counters: Counters::default(),
             config,
@@ -162,6 +177,13 @@ impl Stitcher {
         self.abandon(key, out);
     }
 
+    /// Calls that have ended, before their spans leave: all of the span is known but its trace, its
+    /// parent and its links. The span follows, marked [`Span::late`]. Sums take a call here, or at
+    /// its span where that is not late.
+    pub fn ended(&mut self) -> impl Iterator<Item = Span> + '_ {
+        self.told.drain(..)
+    }
+
     /// A call ended. Pushes the spans that can leave now; `now` is the clock, not the call's end.
     pub fn finished(&mut self, call: Call, now: Nanos, out: &mut Vec<Span>) {
         let key = call.key;
@@ -223,6 +245,9 @@ impl Stitcher {
         }
         for (_, key) in calls {
             self.abandon(key, out);
+        }
+        for request in self.requests.owed() {
+            self.owe(request);
         }
         self.wake.clear();
         out.append(&mut self.evicted);

@@ -24,7 +24,11 @@ impl Stitcher {
     }
 
     /// Our span of the client's end, else the request's context, else a new trace.
-    pub(super) fn server_lineage(&mut self, live: &Live, call: &Call) -> Lineage {
+    pub(super) fn server_lineage(
+        &mut self,
+        live: &Live,
+        trace: Option<&TraceContext>,
+    ) -> Lineage {
         if let Some((id, lineage)) = &live.client {
             self.counters.joined += 1;
             return lineage.child(*id, Source::Peer);
@@ -33,12 +37,12 @@ impl Stitcher {
         let Some((id, settled, header)) =
             client.map(|c| (c.span, c.settled.clone(), c.header.clone()))
         else {
-            return self.own_lineage(call.trace.as_ref());
+            return self.own_lineage(trace);
         };
         self.counters.joined += 1;
         // Both ends read the same request, so this is the context that the client's end will
         // find too when it has ended.
-        let settled = settled.unwrap_or_else(|| self.client_place(live.peer, call, header));
+        let settled = settled.unwrap_or_else(|| self.client_place(live.peer, trace, header));
         let lineage = settled.child(id, Source::Peer);
         if let Some(client) = live.peer.and_then(|p| self.calls.get_mut(&p)) {
             client.settled = Some(settled);
@@ -50,14 +54,14 @@ impl Stitcher {
     fn client_place(
         &mut self,
         client: Option<CallKey>,
-        server: &Call,
+        server: Option<&TraceContext>,
         header: Option<TraceContext>,
     ) -> Lineage {
         let client = client.and_then(|key| Some((key, self.calls.get(&key)?)));
         let finished = client.and_then(|(_, live)| live.call.as_deref());
         let context = match finished {
             Some(call) => call.trace.clone(),
-            None => server.trace.clone().or(header),
+            None => server.cloned().or(header),
         };
         let verdict =
             client.and_then(|(key, live)| self.verdict(key, live, finished, context.as_ref()));

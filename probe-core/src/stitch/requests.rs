@@ -1,21 +1,16 @@
-//! The requests that processes serve, calls or not, and which contexts wrote their answers.
+//! The requests that processes serve, calls or not, and what is known of who serves them.
 
 use std::collections::{HashMap, VecDeque};
 
+use super::contexts::Contexts;
 use super::lineage::Lineage;
 use crate::call::{Answered, Asked, ExchangeKey, HttpFacts};
-use crate::ids::{ANCESTORS, ConnId, Context, ContextInfo, Nanos, ProcessId};
+use crate::ids::{Context, ContextInfo, Nanos, ProcessId};
 use crate::message::End;
 use crate::trace_context::{SpanId, TraceContext};
 
 /// Requests of one process that are remembered, those under way included.
 const PER_PROCESS: usize = 1024;
-/// Requests that are remembered of one context; a connection's own context has them all.
-const PER_CONTEXT: usize = 16;
-/// Set in a context whose birth was not seen.
-const FOUND: u64 = 1 << 63;
-/// The bits of a context's number that are the time of its birth.
-const BIRTH: u64 = (1 << 56) - 1;
 
 /// One request.
 #[derive(Debug)]
@@ -28,16 +23,34 @@ pub(super) struct Request {
     pub(super) trace: Option<TraceContext>,
     /// When its connection was accepted.
     pub(super) accepted: Option<Nanos>,
+    /// It came when every earlier one of its connection was over.
+    pub(super) alone: bool,
+    /// All of it has come: its trace context is known.
+    pub(super) read: bool,
     /// What wrote the answer's first byte, and when.
     pub(super) answered: Option<(Context, Nanos)>,
     pub(super) over: Option<(Nanos, End)>,
     /// Its span, once a child has named it or it has left.
-    pub(super) place: Option<(SpanId, Lineage)>,
+    pub(super) place: Option<Place>,
+    /// A child has left before the answer.
+    pub(super) early: bool,
+    /// The contexts that list it.
+    read_in: Vec<u64>,
+    written_in: Vec<u64>,
+}
+
+/// The span of a request.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) span: SpanId,
+    pub(super) lineage: Lineage,
+    /// It has left; else it must.
+    pub(super) exported: bool,
 }
 
 impl Request {
     /// Whether its end is known: what follows a hole or a change of protocol is not.
-    const fn is_past(&self) -> bool {
+    pub(super) const fn is_past(&self) -> bool {
         matches!(self.over, Some((_, end)) if !matches!(end, End::Lost | End::Upgraded))
     }
 
@@ -45,15 +58,6 @@ impl Request {
     pub(super) const fn is_settled(&self) -> bool {
         self.answered.is_some() || self.over.is_some()
     }
-}
-
-/// Whose answers a context wrote, itself or by its descendants.
-#[derive(Debug)]
-pub(super) struct Owner {
-    /// The one connection; `None` when there are several.
-    pub(super) conn: Option<ConnId>,
-    /// The newest of the requests.
-    pub(super) requests: VecDeque<ExchangeKey>,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +68,10 @@ struct Served {
     past: VecDeque<ExchangeKey>,
     /// A request found no room: what is under way is not known.
     blind: bool,
+    /// A thread that waited for a request answered it too.
+    keeps: bool,
+    /// Another thread did.
+    hands_over: bool,
 }
 
 /// The requests, and the contexts that have to do with them; both bounded.
@@ -71,9 +79,7 @@ struct Served {
 pub(super) struct Requests {
     map: HashMap<ExchangeKey, Request>,
     served: HashMap<ProcessId, Served>,
-    contexts: HashMap<u64, [u64; ANCESTORS]>,
-    context_order: VecDeque<u64>,
-    owners: HashMap<u64, Owner>,
+    contexts: Contexts,
     capacity: usize,
 }
 
@@ -82,9 +88,7 @@ impl Requests {
         Self {
             map: HashMap::new(),
             served: HashMap::new(),
-            contexts: HashMap::new(),
-            context_order: VecDeque::new(),
-            owners: HashMap::new(),
+            contexts: Contexts::new(capacity),
             capacity,
         }
     }
@@ -97,28 +101,13 @@ impl Requests {
         self.map.get_mut(&key)
     }
 
-    pub(super) fn owner(&self, context: u64) -> Option<&Owner> {
-        self.owners.get(&context)
+    pub(super) const fn contexts(&self) -> &Contexts {
+        &self.contexts
     }
 
-    /// A context and what it descends from, nearest first.
-    pub(super) fn line(&self, context: u64) -> impl Iterator<Item = u64> {
-        let ancestors = self.contexts.get(&context).copied().unwrap_or_default();
-        std::iter::once(context)
-            .chain(ancestors)
-            .take_while(|c| *c != 0)
-    }
-
-    /// Learns where a context comes from; the oldest ones make room.
+    /// Learns where a context comes from.
     pub(super) fn context(&mut self, info: &ContextInfo) {
-        if self.contexts.insert(info.token, info.ancestors).is_none() {
-            self.context_order.push_back(info.token);
-        }
-        if self.context_order.len() > self.capacity
-            && let Some(oldest) = self.context_order.pop_front()
-        {
-            self.contexts.remove(&oldest);
-        }
+        self.contexts.learn(info);
     }
 
     /// A request came. False when there was no room for it: then nothing is inferred from what
@@ -139,7 +128,9 @@ impl Requests {
             }
             return false;
         }
-        self.served.entry(process).or_default().open.push(key);
+        let served = self.served.entry(process).or_default();
+        let alone = served.open.iter().all(|open| open.conn != key.conn);
+        served.open.push(key);
         let request = Request {
             process,
             context,
@@ -147,35 +138,54 @@ impl Requests {
             http,
             trace,
             accepted,
+            alone,
+            read: false,
             answered: None,
             over: None,
             place: None,
+            early: false,
+            read_in: self.contexts.read(key, context.token, accepted),
+            written_in: Vec::new(),
         };
         self.map.insert(key, request);
         true
     }
 
-    /// Its answer began: the context that wrote it, and those before, worked for its connection.
-    pub(super) fn answered(&mut self, answered: &Answered) {
-        let Some(request) = self.map.get_mut(&answered.key) else {
-            return;
-        };
-        request.answered = Some((answered.context, answered.at));
-        request.http.status = Some(answered.status);
-        let line: Vec<u64> = self.line(answered.context.token).collect();
-        for context in line {
-            let owner = self.owners.entry(context).or_insert_with(|| Owner {
-                conn: Some(answered.key.conn),
-                requests: VecDeque::new(),
-            });
-            if owner.conn != Some(answered.key.conn) {
-                owner.conn = None;
-            }
-            owner.requests.push_back(answered.key);
-            if owner.requests.len() > PER_CONTEXT {
-                owner.requests.pop_front();
-            }
+    /// All of it has come, with the trace context inside it if there is one.
+    pub(super) fn read(&mut self, key: ExchangeKey, inner: Option<TraceContext>) {
+        if let Some(request) = self.map.get_mut(&key) {
+            request.read = true;
+            request.trace = inner.or(request.trace.take());
         }
+    }
+
+    /// Its answer began: the context that wrote it, and those before, worked for its connection.
+    /// False where that belies what children said who have left.
+    pub(super) fn answered(&mut self, answered: &Answered) -> bool {
+        let Answered { key, context, .. } = *answered;
+        let Some(request) = self.map.get_mut(&key) else {
+            return true;
+        };
+        request.answered = Some((context, answered.at));
+        request.http.status = Some(answered.status);
+        request.written_in = self.contexts.wrote(key, context.token);
+        let same = request.context.tid == context.tid;
+        if request.context.blocking
+            && let Some(served) = self.served.get_mut(&request.process)
+        {
+            served.keeps |= same;
+            served.hands_over |= !same;
+        }
+        let is_own = |c: &u64| {
+            let reader = self.contexts.reader(*c);
+            reader.is_some_and(|reader| reader.conn == Some(key.conn))
+        };
+        let as_told = if request.context.blocking {
+            same
+        } else {
+            request.written_in.iter().any(is_own)
+        };
+        as_told || !request.early
     }
 
     /// It is over.
@@ -197,6 +207,12 @@ impl Requests {
         self.served.get(&process).is_none_or(|served| !served.blind)
     }
 
+    /// Whether the process was seen to answer where it reads, and never elsewhere.
+    pub(super) fn keeps_threads(&self, process: ProcessId) -> bool {
+        let served = self.served.get(&process);
+        served.is_some_and(|served| served.keeps && !served.hands_over)
+    }
+
     /// What a process was serving at that time.
     pub(super) fn in_flight(&self, process: ProcessId, at: Nanos) -> Vec<(ExchangeKey, &Request)> {
         let Some(served) = self.served.get(&process) else {
@@ -212,16 +228,28 @@ impl Requests {
             .collect()
     }
 
-    /// The process is gone. Gives its requests.
-    pub(super) fn gone(&mut self, process: ProcessId) -> Vec<ExchangeKey> {
-        let Some(served) = self.served.remove(&process) else {
-            return Vec::new();
-        };
-        let keys: Vec<_> = served.open.into_iter().chain(served.past).collect();
-        for key in &keys {
-            self.remove(*key);
-        }
+    /// The requests of a process that are remembered.
+    pub(super) fn of(&self, process: ProcessId) -> Vec<ExchangeKey> {
+        let served = self.served.get(&process);
+        let keys = |served: &Served| served.open.iter().chain(&served.past).copied().collect();
+        served.map(keys).unwrap_or_default()
+    }
+
+    /// Those whose span was named and has not left.
+    pub(super) fn owed(&self) -> Vec<ExchangeKey> {
+        let owed = |request: &Request| request.place.as_ref().is_some_and(|p| !p.exported);
+        let keys = self.map.iter().filter(|(_, request)| owed(request));
+        let mut keys: Vec<_> = keys.map(|(key, _)| *key).collect();
+        keys.sort_unstable();
         keys
+    }
+
+    /// The process is gone, and its requests with it.
+    pub(super) fn gone(&mut self, process: ProcessId) {
+        for key in self.of(process) {
+            self.remove(key);
+        }
+        self.served.remove(&process);
     }
 
     /// Forgets the oldest request of the process that is over.
@@ -238,20 +266,9 @@ impl Requests {
     }
 
     fn remove(&mut self, key: ExchangeKey) {
-        let Some(request) = self.map.remove(&key) else {
-            return;
-        };
-        let Some((context, _)) = request.answered else {
-            return;
-        };
-        let line: Vec<u64> = self.line(context.token).collect();
-        for context in line {
-            if let Some(owner) = self.owners.get_mut(&context) {
-                owner.requests.retain(|k| *k != key);
-                if owner.requests.is_empty() {
-                    self.owners.remove(&context);
-                }
-            }
+        if let Some(request) = self.map.remove(&key) {
+            self.contexts
+                .forget(key, &request.read_in, &request.written_in);
         }
     }
 }
@@ -259,14 +276,5 @@ impl Requests {
 impl Served {
     fn is_full(&self) -> bool {
         self.open.len() + self.past.len() >= PER_PROCESS
-    }
-}
-
-/// When a context was born; `None` where that was not seen.
-pub(super) const fn birth(context: u64) -> Option<Nanos> {
-    if context & FOUND == 0 {
-        Some(context & BIRTH)
-    } else {
-        None
     }
 }

@@ -1,18 +1,17 @@
-//! Parents inside a process: what comes in about requests, and what calls wait for it.
+//! Parents inside a process: what comes in about requests, and which calls wait for it.
 
 use super::Stitcher;
 use super::calls::Live;
 use super::inside::{Caller, Verdict, Why, judge};
 use super::lineage::{Lineage, Source};
-use super::render;
-use crate::call::{Answered, Asked, Call, CallKey, CallKind, Capture, ExchangeKey, Timing};
+use crate::call::{Answered, Asked, Call, CallKey, ExchangeKey};
 use crate::ids::{ConnId, ContextInfo, Nanos, ProcessId, Role};
 use crate::message::End;
 use crate::span::Span;
-use crate::trace_context::{SpanId, TraceContext};
+use crate::trace_context::TraceContext;
 
 /// Hops from a call up to the first of its trace that are looked at.
-const MOST_HOPS: u32 = 64;
+pub(super) const MOST_HOPS: u32 = 64;
 
 impl Stitcher {
     /// A context of a runtime was seen for the first time.
@@ -31,22 +30,36 @@ impl Stitcher {
         }
     }
 
-    /// It began to answer.
+    /// All of the request has come, with the trace context inside it if there is one.
+    pub fn read(&mut self, key: ExchangeKey, inner: Option<TraceContext>) {
+        self.requests.read(key, inner);
+        self.wake_waiters(key);
+    }
+
+    /// The process began to answer.
     pub fn answered(&mut self, answered: &Answered) {
-        self.requests.answered(answered);
+        if !self.requests.answered(answered) {
+            self.counters.contradicted += 1;
+        }
         self.wake_waiters(answered.key);
     }
 
     /// The request is over; if it was a call, that has been finished.
     pub fn over(&mut self, key: ExchangeKey, end: End, at: Nanos, now: Nanos, out: &mut Vec<Span>) {
         self.requests.over(key, end, at);
+        self.owe(key);
         self.wake_waiters(key);
         self.settle(now, out);
     }
 
     /// The requests of a process that has ended are forgotten; who waits for them leaves.
     pub(super) fn requests_gone(&mut self, process: ProcessId) {
-        for key in self.requests.gone(process) {
+        let keys = self.requests.of(process);
+        for key in &keys {
+            self.owe(*key);
+        }
+        self.requests.gone(process);
+        for key in keys {
             self.wake_waiters(key);
         }
     }
@@ -68,7 +81,10 @@ impl Stitcher {
             context: live.context,
             start: live.start,
             trace,
-            session: call.and_then(|c| c.http.session_id.as_deref()),
+            session: call.map_or_else(
+                || self.session_at_peer(live),
+                |call| call.http.session_id.as_deref(),
+            ),
             other_end: self.connections.get(key.conn).and_then(|c| c.peer),
         };
         if trace.is_some() && !self.is_passed_on(&caller) {
@@ -85,6 +101,12 @@ impl Stitcher {
             Verdict::Wait(_) if full && !self.waiting.contains(&key) => Verdict::None(Why::Crowded),
             other => other,
         })
+    }
+
+    /// The session that a call under way names, as its other end has read it.
+    fn session_at_peer(&self, live: &Live) -> Option<&str> {
+        let server = self.requests.get(live.peer?.into())?;
+        server.http.session_id.as_deref()
     }
 
     /// Whether the call's trace context is the one that came with a request: the process passes
@@ -110,17 +132,27 @@ impl Stitcher {
             Role::Client => {
                 self.client_blocker(key, live, Some(call), call.trace.as_ref(), now, hops)
             }
-            Role::Server => {
-                let peer = live.peer?;
-                let client = self.calls.get(&peer)?;
-                let finished = client.call.as_deref();
-                let trace = match finished {
-                    Some(call) => call.trace.as_ref(),
-                    None => call.trace.as_ref().or(client.header.as_ref()),
-                };
-                self.client_blocker(peer, client, finished, trace, now, hops)
-            }
+            Role::Server => self.server_blocker(live, call.trace.as_ref(), now, hops),
         }
+    }
+
+    /// What the place of a server's call waits for, whose request has this trace context: the
+    /// place of its client's.
+    pub(super) fn server_blocker(
+        &self,
+        live: &Live,
+        trace: Option<&TraceContext>,
+        now: Nanos,
+        hops: u32,
+    ) -> Option<ExchangeKey> {
+        let peer = live.peer?;
+        let client = self.calls.get(&peer)?;
+        let finished = client.call.as_deref();
+        let trace = match finished {
+            Some(call) => call.trace.as_ref(),
+            None => trace.or(client.header.as_ref()),
+        };
+        self.client_blocker(peer, client, finished, trace, now, hops)
     }
 
     fn client_blocker(
@@ -138,46 +170,10 @@ impl Stitcher {
         match self.verdict(key, live, call, trace)? {
             Verdict::Wait(request) => Some(request),
             Verdict::Exact(request) | Verdict::Inferred(request) => {
-                (!self.can_be_named(request, now, hops)).then_some(request)
+                self.naming_blocker(request, now, hops)
             }
             Verdict::None(_) => None,
         }
-    }
-
-    /// Whether the span of a request may be named now: it has left, or its own place is certain.
-    fn can_be_named(&self, request: ExchangeKey, now: Nanos, hops: u32) -> bool {
-        let Some(known) = self.requests.get(request) else {
-            return true;
-        };
-        if known.place.is_some() {
-            return true;
-        }
-        let Some((key, live)) = self.server_of(request) else {
-            return known.over.is_some();
-        };
-        let Some(hops) = hops.checked_sub(1) else {
-            return true;
-        };
-        live.call.is_some()
-            && self.blocked_by(key, now, hops).is_none()
-            && !self.is_lonely(key, live, now)
-    }
-
-    /// The other end of a server's call may still be found.
-    fn is_lonely(&self, key: CallKey, live: &Live, now: Nanos) -> bool {
-        let has_client = live.peer.is_some() || live.client.is_some();
-        !has_client && now < live.deadline && self.connections.may_have_peer(key.conn)
-    }
-
-    /// The server's call of an exchange, where it is one.
-    fn server_of(&self, request: ExchangeKey) -> Option<(CallKey, &Live)> {
-        let key = CallKey {
-            conn: request.conn,
-            exchange: request.exchange,
-            part: 0,
-        };
-        let live = self.calls.get(&key)?;
-        (live.role == Role::Server).then_some((key, live))
     }
 
     pub(super) fn wait_for(&mut self, request: ExchangeKey, key: CallKey) {
@@ -188,7 +184,7 @@ impl Stitcher {
         }
     }
 
-    fn wake_waiters(&mut self, request: ExchangeKey) {
+    pub(super) fn wake_waiters(&mut self, request: ExchangeKey) {
         self.wake
             .extend(self.waiters.remove(&request).unwrap_or_default());
     }
@@ -198,15 +194,6 @@ impl Stitcher {
         if self.calls.get(&key).is_some_and(|l| l.role == Role::Server) {
             self.wake_waiters(key.into());
         }
-    }
-
-    /// A server's span has left: it can be named from now on.
-    pub(super) fn placed(&mut self, key: CallKey, span: SpanId, lineage: Lineage) {
-        let request = ExchangeKey::from(key);
-        if let Some(known) = self.requests.get_mut(request) {
-            known.place.get_or_insert((span, lineage));
-        }
-        self.wake_waiters(request);
     }
 
     /// Calls on this connection wait for a request and want to know its addresses then.
@@ -241,70 +228,15 @@ impl Stitcher {
             }
         };
         let (span, lineage) = self.name(request)?;
+        if source == Source::Exact
+            && let Some(known) = self.requests.get_mut(request)
+        {
+            known.early |= !known.is_settled();
+        }
         *match source {
             Source::Exact => &mut self.counters.exact,
             _ => &mut self.counters.inferred,
         } += 1;
         Some(lineage.child(span, source))
-    }
-
-    /// The span of a request and its place, which stand from now on.
-    fn name(&mut self, request: ExchangeKey) -> Option<(SpanId, Lineage)> {
-        if let Some(place) = self.requests.get(request)?.place.clone() {
-            return Some(place);
-        }
-        let place = match self.server_of(request).map(|(key, _)| key) {
-            Some(key) => self.name_call(key)?,
-            None => self.name_plain(request)?,
-        };
-        self.requests.get_mut(request)?.place = Some(place.clone());
-        Some(place)
-    }
-
-    /// A server's call that has ended gets its place, and will leave with it.
-    fn name_call(&mut self, key: CallKey) -> Option<(SpanId, Lineage)> {
-        self.calls.get(&key)?.call.as_ref()?;
-        let mut live = self.calls.remove(&key)?;
-        let lineage = live
-            .call
-            .as_deref()
-            .map(|call| self.server_lineage(&live, call));
-        let span = live.span;
-        live.settled.clone_from(&lineage);
-        self.calls.insert(key, live);
-        Some((span, lineage?))
-    }
-
-    /// A request that was no call becomes a span because one of its calls names it.
-    fn name_plain(&mut self, request: ExchangeKey) -> Option<(SpanId, Lineage)> {
-        let known = self.requests.get(request)?;
-        let (end, ended) = known.over?;
-        let call = Call {
-            key: CallKey {
-                conn: request.conn,
-                exchange: request.exchange,
-                part: 0,
-            },
-            process: known.process,
-            role: Role::Server,
-            context: known.context,
-            response_context: known.answered.map(|(by, _)| by),
-            start: known.start,
-            end,
-            ended,
-            http: known.http.clone(),
-            trace: known.trace.clone(),
-            header_trace: None,
-            timing: Timing::default(),
-            kind: CallKind::Http,
-            error: None,
-            capture: Capture::default(),
-            content: None,
-        };
-        let lineage = self.own_lineage(call.trace.as_ref());
-        let id = self.ids.span();
-        let span = render::span(&self.view(&call, None, None), id, &lineage);
-        self.evicted.push(span);
-        Some((id, lineage))
     }
 }

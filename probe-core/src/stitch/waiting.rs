@@ -19,7 +19,7 @@ impl Stitcher {
         }
     }
 
-    /// Whether nothing that may still come would change the span.
+    /// Whether nothing that may still come would change the span, but for its place.
     pub(super) fn is_ready(&self, key: CallKey, now: Nanos) -> bool {
         let Some(live) = self.calls.get(&key) else {
             return false;
@@ -48,9 +48,9 @@ impl Stitcher {
                     .get(key.conn)
                     .is_some_and(|c| c.peer.is_some());
                 let lonely = paired && live.peer.is_none() && live.far.is_none();
-                // A server's end leaves right before or after the client's and says what it is.
+                // A server's end ends right before or after the client's and says what it is.
                 let is_model = matches!(call.kind, CallKind::Inference(_));
-                let open = is_model && live.peer.is_some();
+                let open = is_model && live.peer.is_some() && live.far.is_none();
                 !lonely && !open
             }
         }

@@ -8,16 +8,16 @@ use crate::span::Span;
 
 /// A request to process 1 on connection `conn`, from `start` to `end` milliseconds.
 #[derive(Clone, Copy)]
-struct Served {
+pub(super) struct Served {
     conn: u64,
-    exchange: u64,
+    pub(super) exchange: u64,
     start: Nanos,
     end: Nanos,
-    reader: Context,
+    pub(super) reader: Context,
     writer: Context,
 }
 
-fn served(conn: u64, start: Nanos, end: Nanos) -> Served {
+pub(super) fn served(conn: u64, start: Nanos, end: Nanos) -> Served {
     Served {
         conn,
         exchange: 0,
@@ -36,7 +36,7 @@ impl Served {
         }
     }
 
-    fn thread(self, tid: u32) -> Self {
+    pub(super) fn thread(self, tid: u32) -> Self {
         let context = Context {
             tid,
             token: 0,
@@ -49,14 +49,14 @@ impl Served {
         }
     }
 
-    fn by(self, token: u64) -> Self {
+    pub(super) fn by(self, token: u64) -> Self {
         Self {
             writer: inside(token),
             ..self
         }
     }
 
-    fn ask(self, w: &mut World) -> Self {
+    pub(super) fn ask(self, w: &mut World) -> Self {
         self.ask_with(w, HttpFacts::default())
     }
 
@@ -73,10 +73,11 @@ impl Served {
             },
             trace: None,
         });
+        w.stitcher.read(self.key(), None);
         self
     }
 
-    fn answer(self, w: &mut World) -> Self {
+    pub(super) fn answer(self, w: &mut World) -> Self {
         w.stitcher.answered(&Answered {
             key: self.key(),
             context: self.writer,
@@ -86,18 +87,26 @@ impl Served {
         self
     }
 
-    fn over(self, w: &mut World) {
-        let at = self.end * MS;
+    pub(super) fn over(self, w: &mut World) {
+        self.over_at(w, self.end);
+    }
+
+    pub(super) fn over_at(self, w: &mut World, ms: Nanos) {
+        let at = ms * MS;
         w.stitcher
             .over(self.key(), End::Complete, at, at, &mut w.spans);
     }
 
-    fn finish(self, w: &mut World) {
+    pub(super) const fn by_thread(&mut self, tid: u32) {
+        self.writer.tid = tid;
+    }
+
+    pub(super) fn finish(self, w: &mut World) {
         self.answer(w).over(w);
     }
 }
 
-fn inside(token: u64) -> Context {
+pub(super) fn inside(token: u64) -> Context {
     Context {
         tid: 1,
         token,
@@ -106,25 +115,25 @@ fn inside(token: u64) -> Context {
 }
 
 /// A context that was born at so many milliseconds.
-const fn born(ms: u64, cpu: u64) -> u64 {
+pub(super) const fn born(ms: u64, cpu: u64) -> u64 {
     (cpu << 56) | (ms * MS)
 }
 
-fn copy(w: &mut World, token: u64, line: &[u64]) {
+pub(super) fn copy(w: &mut World, token: u64, line: &[u64]) {
     let mut ancestors = [0; ANCESTORS];
     ancestors[..line.len()].copy_from_slice(line);
     w.stitcher.context(&ContextInfo { token, ancestors });
 }
 
 /// A call of process 1 on connection `conn`, made in this context.
-fn ask_model(conn: u64, start: Nanos, end: Nanos, context: Context) -> Call {
+pub(super) fn ask_model(conn: u64, start: Nanos, end: Nanos, context: Context) -> Call {
     Call {
         context,
         ..chat(conn, 1, Role::Client, start, end)
     }
 }
 
-fn world(clients: &[u64], servers: &[(u64, Nanos)]) -> World {
+pub(super) fn world(clients: &[u64], servers: &[(u64, Nanos)]) -> World {
     let mut w = World::new();
     for conn in clients {
         w.open(&pair(*conn, 1, 9)[0]);
@@ -138,7 +147,7 @@ fn world(clients: &[u64], servers: &[(u64, Nanos)]) -> World {
 }
 
 /// How the call on this connection found its parent, and the path of the parent's request.
-fn parent(w: &World, start: Nanos) -> (&str, Option<&str>) {
+pub(super) fn parent(w: &World, start: Nanos) -> (&str, Option<&str>) {
     let found = w
         .spans
         .iter()
@@ -372,7 +381,7 @@ fn a_call_of_an_agent_is_the_parent_in_one_trace() {
 fn who_waits_when_the_process_ends_leaves() {
     let mut w = world(&[0], &[(21, 5)]);
     served(21, 10, 50).ask(&mut w);
-    w.run(&ask_model(0, 20, 30, Context::default()));
+    w.run(&ask_model(0, 20, 30, inside(born(12, 1))));
     w.stitcher.process_gone(process(1), 40 * MS);
     w.tick(30_000 * MS);
     w.tick(30_001 * MS);
@@ -384,9 +393,11 @@ fn who_waits_when_the_process_ends_leaves() {
 fn at_the_end_nobody_waits() {
     let mut w = world(&[0], &[(21, 5)]);
     served(21, 10, 50).ask(&mut w);
-    w.run(&ask_model(0, 20, 30, Context::default()));
+    w.run(&ask_model(0, 20, 30, inside(born(12, 1))));
+    assert!(w.spans.is_empty());
     w.drain();
     assert_eq!(parent(&w, 20), ("none", None));
+    assert_eq!(w.stitcher.counters().crowded, 1);
 }
 
 #[test]
