@@ -19,9 +19,20 @@ pub(super) struct Row {
     pub(super) inferred: usize,
     pub(super) none: usize,
     pub(super) wrong: usize,
+    /// Milliseconds from the end of each call to its span, shortest first.
+    pub(super) out_after: Vec<f64>,
 }
 
 impl Row {
+    /// The half of the calls, and all of them, were out after so many milliseconds.
+    pub(super) fn out_after(&self) -> [f64; 2] {
+        let at = |place: usize| self.out_after.get(place).copied().unwrap_or_default();
+        [
+            at(self.out_after.len() / 2),
+            at(self.out_after.len().saturating_sub(1)),
+        ]
+    }
+
     /// No parent is wrong, every call is there, and those that must be exact are.
     pub(super) const fn is_good(&self) -> bool {
         self.wrong == 0
@@ -56,6 +67,8 @@ pub(super) fn row(
         ..Row::default()
     };
     for span in spans.iter().filter(|span| is_call(span)) {
+        row.out_after
+            .push(span.arrived.saturating_sub(span.end) as f64 / 1e6);
         let number = span
             .text("gen_ai.response.id")
             .and_then(|id| numbers.get(id));
@@ -68,8 +81,13 @@ pub(super) fn row(
             Some("exact") if right => row.exact += 1,
             Some("inferred") if right => row.inferred += 1,
             _ if span.parent_span_id.is_empty() => row.none += 1,
-            _ => row.wrong += 1,
+            said => {
+                let parent = parent.and_then(|parent| parent.text("url.path"));
+                eprintln!("wrong: {number:?} under {parent:?}, {said:?}: {span:?}");
+                row.wrong += 1;
+            }
         }
     }
+    row.out_after.sort_by(f64::total_cmp);
     row
 }

@@ -29,10 +29,11 @@ impl Model {
         let numbers = Numbers::default();
         let shared = Arc::clone(&numbers);
         thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
+            // Ports come back, numbers do not.
+            for (conn, stream) in (0..).zip(listener.incoming().map_while(Result::ok)) {
                 let numbers = Arc::clone(&shared);
                 // A connection that breaks is its client's matter.
-                thread::spawn(move || drop(serve(stream, &numbers)));
+                thread::spawn(move || drop(serve(stream, conn, &numbers)));
             }
         });
         Ok(Self { address, numbers })
@@ -55,7 +56,7 @@ impl Model {
     }
 }
 
-fn serve(mut stream: TcpStream, numbers: &Numbers) -> Result<()> {
+fn serve(mut stream: TcpStream, conn: u64, numbers: &Numbers) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
     for nth in 0.. {
@@ -63,7 +64,7 @@ fn serve(mut stream: TcpStream, numbers: &Numbers) -> Result<()> {
             return Ok(());
         };
         thread::sleep(THINKS);
-        let id = format!("chatcmpl-{}-{nth}", stream.peer_addr()?.port());
+        let id = format!("chatcmpl-{conn}-{nth}");
         let text = String::from_utf8_lossy(&body);
         if let Some(number) = number_in(&text) {
             let mut numbers = numbers.lock().unwrap_or_else(PoisonError::into_inner);
