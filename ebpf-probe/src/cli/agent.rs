@@ -96,7 +96,9 @@ async fn serve(settings: &Settings, output: &Output) -> anyhow::Result<u8> {
         hold: false,
     };
     let sink = Arc::clone(&exporter);
-    let setup = output.setup(wanted, &sinks, move |leaving| output::record(&sink, &leaving));
+    let setup = output.setup(wanted, &sinks, move |leaving| {
+        output::record(&sink, &leaving);
+    });
     let capture = Capture::start(setup)?;
     readiness.set(true);
     tracing::info!("capturing");

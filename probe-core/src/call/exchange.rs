@@ -114,7 +114,10 @@ impl Exchange {
 
     /// The trace context inside the request's body, once that is complete.
     pub(super) fn inner_trace(&self) -> Option<TraceContext> {
-        let reading = self.readings.first().filter(|_| self.state == State::Call)?;
+        let reading = self
+            .readings
+            .first()
+            .filter(|_| self.state == State::Call)?;
         reading.inner_trace()
     }
 

@@ -24,11 +24,7 @@ impl Stitcher {
     }
 
     /// Our span of the client's end, else the request's context, else a new trace.
-    pub(super) fn server_lineage(
-        &mut self,
-        live: &Live,
-        trace: Option<&TraceContext>,
-    ) -> Lineage {
+    pub(super) fn server_lineage(&mut self, live: &Live, trace: Option<&TraceContext>) -> Lineage {
         if let Some((id, lineage)) = &live.client {
             self.counters.joined += 1;
             return lineage.child(*id, Source::Peer);

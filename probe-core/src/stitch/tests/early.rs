@@ -82,7 +82,11 @@ fn what_outlives_its_request_waits_for_the_next_answer() {
     assert_eq!(text(&known[0], "telemetry.kaos.parent"), None);
     next.answer(&mut w);
     w.tick(61 * MS);
-    assert_eq!(parent(&w, 45).0, "exact", "with the first byte of the answer");
+    assert_eq!(
+        parent(&w, 45).0,
+        "exact",
+        "with the first byte of the answer"
+    );
     assert!(w.spans[0].late || w.spans[1].late);
     next.over(&mut w);
     assert_eq!(parent(&w, 45), ("exact", Some("/21/0")));

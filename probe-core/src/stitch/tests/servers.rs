@@ -110,9 +110,10 @@ impl Play {
         } else {
             shared
         };
-        let reader = match own {
-            true => self.copy(accepted + 1, &root),
-            false => MAIN,
+        let reader = if own {
+            self.copy(accepted + 1, &root)
+        } else {
+            MAIN
         };
         let task = self.copy(accepted + 2, &root);
         let mut lazy = 0;
