@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
+use crate::built;
 use crate::fidelity::cache;
 use crate::fidelity::process::Running;
 
@@ -36,7 +37,7 @@ struct Patient {
 impl DoctorArgs {
     /// Starts the programs, asks about each, and fails unless every answer is as it must be.
     pub fn run(self) -> Result<()> {
-        let beside = std::env::current_exe()?.with_file_name("kaos-probe");
+        let beside = built::program("kaos-probe")?;
         let binary = self.probe.unwrap_or(beside);
         let folder = std::env::temp_dir().join(format!("kaos-doctor-{}", std::process::id()));
         std::fs::create_dir_all(&folder).context("make the folder for logs")?;

@@ -1,6 +1,7 @@
 //! End-to-end tests of the probe: a fake server that is exact on the wire and writes down what
 //! it did and when, and a runner that holds the probe's spans against that log.
 
+mod built;
 pub mod clock;
 pub mod doctor;
 pub mod fake;

@@ -127,7 +127,8 @@ impl Settings {
                 return refuse("contentStripped", format!("entry {index} {fault}"));
             }
             if !endpoint::is_one_place(endpoint) {
-                let why = "a host without a dot is another one in each namespace";
+                let why = "this host may be another one in each namespace: \
+                           write name.namespace.svc, or a dot at the end of a domain";
                 return refuse("contentStripped", format!("entry {index}: {why}"));
             }
         }
@@ -302,13 +303,23 @@ mod tests {
     #[test]
     fn a_host_that_each_namespace_has_is_not_known() {
         let refused = |text: &str| {
-            let yaml = format!("contentStripped: ['http://c.example', '{text}']");
+            let yaml = format!("contentStripped: ['http://c.example.com', '{text}']");
             Settings::from_yaml(&yaml).err().map(|it| it.to_string())
         };
-        for text in ["http://otel-collector:4317", "https://u:p.w@collector/a.b"] {
+        for text in [
+            "http://otel-collector:4317",
+            "https://u:p.w@collector/a.b",
+            // A pod `otel-collector` of a headless Service `telemetry`, in each namespace.
+            "http://otel-collector.telemetry:4317",
+            "https://vendor.example/a.b.c",
+            "http://u:a.b.c@collector.telemetry",
+            "http://collector..telemetry",
+            "http://10.1:4317",
+            "http://$(KAOS_TELEMETRY_NODE_IP)x:4317",
+        ] {
             let said = refused(text).unwrap();
             assert!(
-                said.starts_with("contentStripped: entry 1: a host"),
+                said.starts_with("contentStripped: entry 1: this host"),
                 "{said}"
             );
         }
@@ -317,6 +328,8 @@ mod tests {
             "http://10.0.0.1:4317",
             "http://[::1]:4317",
             "http://localhost:4317",
+            "https://vendor.example.:4317",
+            "https://otlp.vendor.example",
             "http://$(KAOS_TELEMETRY_NODE_IP):4317",
         ] {
             assert_eq!(refused(text), None, "{text}");

@@ -12,9 +12,12 @@ mod notice;
 mod owner;
 mod restart;
 mod rollout;
+mod tell;
+#[cfg(test)]
+mod tests;
 mod watch;
 
-pub use ledger::{Candidate, Grounds, Ledger, Mark, Source};
+pub use ledger::{Candidate, Due, Grounds, Ledger, Mark, Source};
 pub use metrics::Metrics;
 pub use owner::Owner;
 pub use restart::Pace;

@@ -35,7 +35,8 @@ pub struct Limits {
     pub connections: usize,
     /// The same for one address: API servers may come by one gateway, so it is not few.
     pub per_peer: usize,
-    /// Reviews at the same time; more are answered unchanged.
+    /// Reviews at the same time; more are answered unchanged. One address gets of these, and of
+    /// the bytes below, at most three times what is free.
     pub in_flight: usize,
     /// Bytes of all bodies that are held at the same time, as they come; beyond it the same. The
     /// last quarter is for small ones.

@@ -58,9 +58,8 @@ fn start(matrix: &Matrix, cell: &RealCell) -> Result<Servers> {
     Ok((behind, server))
 }
 
-/// Runs a cell, and again if its client could not talk to its server: llama.cpp now and then ends
-/// a kept TLS connection without an answer, also where no probe runs (1 of 6 runs of one cell).
-/// It is said aloud each time.
+/// Runs a cell, and again if its client could not talk to its server, however often it asked: see
+/// [`is_hung_up`]. It is said aloud each time.
 fn patiently(matrix: &Matrix, cell: &RealCell, servers: &Servers, tag: &str) -> Result<Verdict> {
     for again in 1..TRIES {
         let result = judge(matrix, cell, servers, &format!("{tag}-{again}"));
@@ -102,14 +101,14 @@ fn judge(matrix: &Matrix, cell: &RealCell, servers: &Servers, tag: &str) -> Resu
         let wanted = |span: &SeenSpan| is_of(span, port, cell.api);
         let answered = |span: &SeenSpan| wanted(span) && !is_hung_up(span);
         probe.wait(skipped + 2 * lines.len(), SPAN_TIME, answered);
-        probe.spans(wanted).split_off(skipped)
+        let mut spans = probe.spans(wanted).split_off(skipped);
+        spans.retain(|span| !is_hung_up(span));
+        spans
     };
     let mut verdict = compare(&lines, &of_port(server.port(), skipped.0));
     if let Some(behind) = behind {
         // A proxy gives ids and names of its own or those of the model: only counts are sure.
-        let mut spans = of_port(behind.port(), skipped.1);
-        spans.retain(|span| !is_hung_up(span));
-        let answered = spans.len();
+        let answered = of_port(behind.port(), skipped.1).len();
         if answered != 2 * lines.len() {
             let what = format!("{answered} spans behind the proxy, not {}", 2 * lines.len());
             verdict.server.wrong.push(what);
@@ -119,7 +118,8 @@ fn judge(matrix: &Matrix, cell: &RealCell, servers: &Servers, tag: &str) -> Resu
 }
 
 /// A request on a kept connection that its server hung up at that moment, so that it never read
-/// it: the proxy asks again, and both are calls on the wire.
+/// it: the client asks again, and both are calls on the wire. llama.cpp does so in one of a hundred
+/// calls on a kept connection, also where no probe runs.
 fn is_hung_up(span: &SeenSpan) -> bool {
     span.kind == Kind::Client
         && span.text("error.type") == Some("server_disconnected")

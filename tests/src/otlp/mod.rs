@@ -19,6 +19,7 @@ use clap::Args;
 use rustix::process::{Pid, Signal, kill_process};
 
 use self::file::Sum;
+use crate::built;
 use crate::clock::epoch_offset;
 use crate::fake::log::Record;
 use crate::fidelity::compare::{Given, compare};
@@ -50,7 +51,7 @@ impl OtlpArgs {
             std::env::temp_dir().join(format!("kaos-otlp-{}", std::process::id()))
         });
         std::fs::create_dir_all(&folder).context("make the folder for logs")?;
-        let beside = std::env::current_exe()?.with_file_name("kaos-probe");
+        let beside = built::program("kaos-probe")?;
         let seen = watch_calls(&self.probe.unwrap_or(beside), &folder)?;
         let findings = seen.findings();
         for finding in &findings {

@@ -18,6 +18,7 @@ use clap::Args;
 
 use self::judge::Row;
 use self::model::Model;
+use crate::built;
 use crate::fidelity::cache;
 use crate::fidelity::probe::Probe;
 
@@ -93,7 +94,7 @@ impl ParentsArgs {
     /// Runs the cells, prints the table, and fails where a parent is wrong or one is missing that
     /// must be there.
     pub fn run(self) -> Result<()> {
-        let beside = std::env::current_exe()?.with_file_name("kaos-probe");
+        let beside = built::program("kaos-probe")?;
         let binary = self.probe.clone().unwrap_or(beside);
         let python = cache().join("litellm/bin/python");
         if !python.is_file() {

@@ -14,7 +14,7 @@ use super::shapes::{Shape, env};
 
 /// Creates that may be under way at once. Where that does not give the pace, the machine is too slow
 /// for it, and more at once would only wait for each other until the API server gives the webhook up.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 16;
 
 /// What came of a load.
 #[derive(Clone, Debug, Default)]

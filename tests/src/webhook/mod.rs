@@ -5,7 +5,9 @@ pub mod bundle;
 pub mod canary;
 pub mod certificates;
 pub mod cluster;
+pub mod damage;
 pub mod environment;
+pub mod late;
 pub mod load;
 pub mod outages;
 pub mod replica;
@@ -25,9 +27,10 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::built;
 use cluster::{Cluster, until};
 use outages::Outage;
-use replica::{Program, beside_us};
+use replica::Program;
 use report::Report;
 use setup::{HOME, Route};
 use shapes::{Shape, env};
@@ -38,6 +41,9 @@ pub struct WebhookArgs {
     /// Only scenarios whose name contains this; may be repeated.
     #[arg(long)]
     only: Vec<String>,
+    /// How often certificates change under load, each after 20 seconds.
+    #[arg(long, value_name = "NUMBER", default_value_t = 5)]
+    rotations: u32,
     /// The webhook. The default is `kaos-webhook` beside this program.
     #[arg(long, env = "KAOS_WEBHOOK")]
     webhook: Option<PathBuf>,
@@ -99,8 +105,12 @@ impl WebhookArgs {
         scenario!("caBundle wiped", bundle::rewritten(&world));
         scenario!("prompts stay home", canary::stays_home(&world));
         scenario!("load without webhook", rotation::baseline(&world));
-        scenario!("rotation under load", rotation::rotation(&world));
+        scenario!(
+            "rotation under load",
+            rotation::rotation(&world, self.rotations)
+        );
         scenario!("departure under load", rotation::departure(&world));
+        scenario!("Secret spoilt under load", damage::survived(&world));
         Ok(report)
     }
 
@@ -113,7 +123,7 @@ impl World {
     async fn prepare(args: &WebhookArgs) -> Result<Self> {
         let binary = match &args.webhook {
             Some(path) => path.clone(),
-            None => beside_us("kaos-webhook")?,
+            None => built::program("kaos-webhook")?,
         };
         if !binary.exists() {
             bail!(

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -213,11 +213,4 @@ pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?
         .local_addr()?
         .port())
-}
-
-/// Where the binary is unless told otherwise: beside ourselves.
-pub fn beside_us(name: &str) -> Result<PathBuf> {
-    let us = std::env::current_exe().context("find ourselves")?;
-    let path: &Path = us.as_ref();
-    Ok(path.with_file_name(name))
 }

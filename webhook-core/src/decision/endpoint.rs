@@ -1,5 +1,7 @@
 //! Endpoints of OTLP exporters: which cannot be right.
 
+use std::net::Ipv4Addr;
+
 use crate::names;
 use crate::settings::Protocol;
 
@@ -93,14 +95,22 @@ impl<'a> Endpoint<'a> {
     }
 }
 
-/// False if the host is a bare name: a resolver looks for it in the pod's own namespace first.
+/// False if the host may be another one in each namespace.
+///
+/// A resolver tries the pod's own namespace first for names of fewer than five dots. There `a` is
+/// a Service, and `a.b` the pod `a` of a headless Service `b`: whoever may make those two would get
+/// what is meant for namespace `b`, or for the domain `a.b`. Names of three labels have no such
+/// reading, nor has one with a dot at its end, which nobody completes.
 pub(crate) fn is_one_place(text: &str) -> bool {
     let Some((_, rest)) = split_scheme(text) else {
         return false;
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let (host, _) = split_port(authority.rsplit('@').next().unwrap_or_default());
-    host.contains(['.', ':', '$']) || host.eq_ignore_ascii_case("localhost")
+    let address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
+    let known = host.eq_ignore_ascii_case("localhost") || host == format!("$({NODE_IP})");
+    let labels = host.split('.').filter(|label| !label.is_empty()).count();
+    address || known || host.ends_with('.') || labels >= 3
 }
 
 /// True if both are the same place: case of scheme and host and a last `/` do not matter.

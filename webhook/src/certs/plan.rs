@@ -2,11 +2,18 @@
 //!
 //! The Secret holds one generation or two, each with an authority of its own.
 //! A renewal puts a new one beside the old; clients are told to trust both; a while after both
-//! are seen to be trusted the new one is served; after the overlap the old one goes.
-//! Nothing else is stored: every replica sees the same and comes to the same end, so there is no
-//! leader, and whoever loses a race finds the work done.
+//! are seen to be trusted the new one is served; after the overlap the old one goes from the
+//! Secret, and after another one its authority from what clients are told to trust.
+//! Nothing else is stored: every replica comes to the same end, so there is no leader, and whoever
+//! loses a race finds the work done. Replicas and API servers see each thing in their own time:
+//! each wait is counted from what a replica itself has seen without a break, never from a date in a
+//! certificate.
 
 use std::time::{Duration, SystemTime};
+
+mod since;
+
+pub use since::Since;
 
 use super::issue::BACKDATE;
 use super::pair::{Age, Authority, Pair};
@@ -16,7 +23,9 @@ use super::pair::{Age, Authority, Pair};
 pub struct Times {
     /// How long a certificate is valid; it is renewed after two thirds of that.
     pub life: Duration,
-    /// How long the old authority stays trusted once a new one was issued.
+    /// How long the old certificate stays stored once the new one is seen to be trusted, and then
+    /// how long its authority stays trusted once it is stored no more: replicas that look late, or
+    /// have just begun, may serve it.
     pub overlap: Duration,
     /// How long a new authority must have been seen in the webhook configuration before a
     /// certificate of it is served: API servers learn of it each in its own time.
@@ -50,6 +59,8 @@ pub struct Known<'a> {
     pub bundle: Option<&'a [Authority]>,
     /// Since when the newest generation is covered by the bundle, as this replica saw it.
     pub covered_since: Option<SystemTime>,
+    /// Since when, beside that, it saw no previous one.
+    pub alone_since: Option<SystemTime>,
     /// The wall clock.
     pub now: SystemTime,
 }
@@ -116,13 +127,12 @@ pub fn step(known: &Known<'_>, times: &Times) -> Step {
             return Step::Replace { previous };
         }
     };
-    let issued = newest.not_before() + BACKDATE;
     match known.previous {
         Generation::Absent if known.now >= renewal(newest, times) => Step::Rotate,
         Generation::Absent => Step::Keep,
         // Of no use, so nobody serves it.
         _ if previous != Some(Age::Good) => Step::DropPrevious,
-        _ if settled(known, times) && known.now >= issued + times.overlap => Step::DropPrevious,
+        _ if lasted(known.covered_since, times.overlap, known.now) => Step::DropPrevious,
         _ => Step::Keep,
     }
 }
@@ -130,17 +140,28 @@ pub fn step(known: &Known<'_>, times: &Times) -> Step {
 /// Which generation to serve.
 #[must_use]
 pub fn serve(known: &Known<'_>, times: &Times) -> Serve {
-    let newest = age(known.newest, known.now) == Some(Age::Good);
-    let previous = match known.previous {
-        Generation::Read(pair) => is_good(pair, known),
-        Generation::Absent | Generation::Bad => false,
+    let newest = match known.newest {
+        Generation::Read(pair) if pair.age(known.now) == Age::Good => Some(pair),
+        Generation::Absent | Generation::Bad | Generation::Read(_) => None,
     };
-    match (newest, previous) {
-        (true, _) if settled(known, times) => Serve::Newest,
-        (_, true) => Serve::Previous,
-        (true, false) if served_is_good(known) => Serve::Last,
-        (true, false) => Serve::Newest,
-        (false, false) => Serve::Last,
+    if newest.is_some() && lasted(known.covered_since, times.settle, known.now) {
+        return Serve::Newest;
+    }
+    // Before the previous one: that may have been put back by hand, and trusted only just now.
+    if served_is_good(known) {
+        return Serve::Last;
+    }
+    if let Generation::Read(previous) = known.previous
+        && is_good(previous, known)
+    {
+        return Serve::Previous;
+    }
+    let valid = |pair: &Pair| pair.age(known.now) == Age::Good;
+    match newest {
+        // Somebody wiped the bundle: what is served is what API servers know that have not heard.
+        Some(newest) if !is_good(newest, known) && known.served.is_some_and(valid) => Serve::Last,
+        Some(_) => Serve::Newest,
+        None => Serve::Last,
     }
 }
 
@@ -166,9 +187,10 @@ pub fn renewal(pair: &Pair, times: &Times) -> SystemTime {
 /// Whom the API servers must be told to trust, if one entry, `told`, needs to be written.
 ///
 /// Authorities of ours that are neither stored nor served nor younger than the newest are dropped
-/// once the overlap is over: until then another replica may serve what is stored no more. Younger
-/// ones were just staged by another replica. Foreign ones go with the next write, but are no
-/// reason for one: what somebody else writes in a loop is not to be answered in a loop.
+/// once the newest has been alone for the overlap: until then another replica may serve what is
+/// stored no more. Younger ones were just staged by another replica. Foreign ones go with the next
+/// write, but are no reason for one: what somebody else writes in a loop is not to be answered in a
+/// loop.
 #[must_use]
 pub fn bundle(known: &Known<'_>, times: &Times, told: &[Authority]) -> Option<Vec<Authority>> {
     let Generation::Read(newest) = known.newest else {
@@ -181,14 +203,14 @@ pub fn bundle(known: &Known<'_>, times: &Times, told: &[Authority]) -> Option<Ve
         wanted.extend_from_slice(previous.authorities());
     }
     if let Some(served) = known.served
-        && is_good(served, known)
+        && served.age(known.now) == Age::Good
     {
         let more = served.authorities().iter();
         let more: Vec<_> = more.filter(|it| !wanted.contains(it)).cloned().collect();
         wanted.extend(more);
     }
     let youngest = newest.authorities().iter().map(Authority::not_before).max();
-    let overlapping = known.now < newest.not_before() + BACKDATE + times.overlap;
+    let overlapping = !lasted(known.alone_since, times.overlap, known.now);
     let lingers =
         |it: &&Authority| it.is_ours() && (overlapping || Some(it.not_before()) > youngest);
     let is_wanted = |it: &Authority| wanted.contains(it);
@@ -216,10 +238,9 @@ fn served_is_good(known: &Known<'_>) -> bool {
     known.served.is_some_and(|pair| is_good(pair, known))
 }
 
-fn settled(known: &Known<'_>, times: &Times) -> bool {
-    known
-        .covered_since
-        .is_some_and(|since| known.now >= since + times.settle)
+/// Whether what began at `since` has held for so long.
+fn lasted(since: Option<SystemTime>, time: Duration, now: SystemTime) -> bool {
+    since.is_some_and(|since| now >= since + time)
 }
 
 fn age(generation: Generation<'_>, now: SystemTime) -> Option<Age> {

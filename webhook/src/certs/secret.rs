@@ -17,7 +17,7 @@ use super::bundle::{Bundle, Writer};
 use super::issue::issue;
 use super::keeper::Keeper;
 use super::pair::{Pair, Texts};
-use super::plan::{self, Former, Generation, Known, Serve, Step, Times};
+use super::plan::{self, Former, Generation, Known, Serve, Since, Step, Times};
 use crate::metrics::Attempt;
 use crate::watch::{Patience, failed, words, words_of};
 
@@ -53,7 +53,7 @@ pub struct Store {
     seen: Option<Contents>,
     /// What was served last: it outlives a Secret that somebody deletes or spoils.
     served: Slot,
-    covered_since: Option<SystemTime>,
+    since: Since,
     leave_alone_until: Option<Instant>,
     trouble: Option<String>,
 }
@@ -127,7 +127,7 @@ impl Store {
             renewal,
             seen: None,
             served: Slot::default(),
-            covered_since: None,
+            since: Since::default(),
             leave_alone_until: None,
             trouble: None,
         }
@@ -189,23 +189,26 @@ impl Store {
             Some(seen) => (seen.newest.clone(), seen.previous.clone()),
             None => (Slot::default(), Slot::default()),
         };
-        let covered = match (&newest.pair, &common) {
-            (Some(pair), Some(common)) => pair.chains_to(common, now),
-            _ => false,
-        };
-        // A clock that was set back must not make us wait for the time it came from.
-        let since = self.covered_since.filter(|since| *since <= now);
-        self.covered_since = covered.then(|| since.unwrap_or(now));
+        let (newest_now, previous_now) = (newest.generation(), previous.generation());
+        self.since
+            .look(newest_now, previous_now, common.as_deref(), now);
         let served = self.served.clone();
         let known = Known {
-            newest: newest.generation(),
-            previous: previous.generation(),
+            newest: newest_now,
+            previous: previous_now,
             served: served.pair.as_deref(),
             bundle: common.as_deref(),
-            covered_since: self.covered_since,
+            covered_since: self.since.covered(),
+            alone_since: self.since.alone(),
             now,
         };
         self.publish(&known, &newest, &previous);
+        // What was left for something better is nothing that anybody must go on trusting.
+        let served = self.served.clone();
+        let known = Known {
+            served: served.pair.as_deref(),
+            ..known
+        };
         let written = self.write(&known, told.as_ref());
         if tokio::time::timeout(PATIENCE, written).await.is_err() {
             self.leave_alone_until = Some(Instant::now() + PAUSE);

@@ -162,7 +162,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         readiness: parts.readiness.clone(),
     };
     let admin_listen = admin.address()?;
-    tokio::spawn(admin.serve(Arc::new(pages)));
+    parts.running.start("admin", admin.serve(Arc::new(pages)));
 
     let tls = serve::config(Arc::clone(&parts.served), Arc::clone(&parts.provider))?;
     let reviewer = Reviewer::new(parts.facts, parts.metrics, Limits::default());
@@ -173,11 +173,15 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         "Serving."
     );
-    let serving = tokio::spawn(server.serve(tls.into(), Arc::new(reviewer), phases));
+    let mut serving = tokio::spawn(server.serve(tls.into(), Arc::new(reviewer), phases));
     tokio::select! {
         asked = stop::asked(&readiness, &phase, args.drain) => asked?,
         // Whoever started us starts us again.
         part = ends.first() => anyhow::bail!("a part of the program ended by itself: {part}"),
+        ended = &mut serving => {
+            ended.context("the server failed")?;
+            anyhow::bail!("the server ended by itself");
+        }
     }
     serving.await.context("the server failed")
 }

@@ -64,6 +64,15 @@ impl Mark {
     }
 }
 
+/// Pods to look at.
+#[derive(Debug)]
+pub struct Due {
+    /// The first of them.
+    pub pods: Vec<Candidate>,
+    /// Whether there are more that nobody has judged yet.
+    pub more: bool,
+}
+
 /// Which of the watches saw a pod: each has its own selector, and a pod may match several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Source(pub u8);
@@ -177,10 +186,11 @@ impl Ledger {
         });
     }
 
-    /// The pods to look at: those that nobody judged, then those whose verdict stands on other
-    /// grounds or is old, the oldest first. Where nobody is opted in none needs a look.
+    /// The pods to look at, at most `limit`: those that nobody judged, then those whose verdict
+    /// stands on other grounds or is old, the oldest first. Where nobody is opted in none needs a
+    /// look.
     #[must_use]
-    pub fn due(&self, now: Instant, grounds: impl Fn(&str) -> Grounds) -> Vec<Candidate> {
+    pub fn due(&self, now: Instant, limit: usize, grounds: impl Fn(&str) -> Grounds) -> Due {
         let mut known = HashMap::new();
         let mut due: Vec<_> = { self.pods.values() }
             .filter(|entry| {
@@ -190,7 +200,13 @@ impl Ledger {
             })
             .collect();
         due.sort_by_key(|entry| entry.verdict.as_ref().map(|verdict| verdict.at));
-        due.into_iter().map(|it| it.candidate.clone()).collect()
+        let left_over = due.get(limit);
+        Due {
+            more: left_over.is_some_and(|entry| entry.verdict.is_none()),
+            pods: { due.iter().take(limit) }
+                .map(|it| it.candidate.clone())
+                .collect(),
+        }
     }
 
     /// Forgets what was found where nobody is opted in any more.

@@ -44,4 +44,11 @@ impl Metrics {
         );
         metrics
     }
+
+    /// Counts and says a request that failed. `why` quotes nothing: what cannot be read may hold
+    /// secrets.
+    pub(super) fn failed(&self, what: &str, why: &str) {
+        self.errors.inc();
+        tracing::warn!(why, "cannot {what}; will try again");
+    }
 }

@@ -8,7 +8,7 @@ use kube::{Client, Error};
 use serde_json::Value;
 
 use super::restart::{Pace, patch};
-use super::watch::request;
+use super::tell::request;
 
 /// The Lease that says when something was restarted last. Whoever changes it may restart.
 pub(crate) const TICKET: &str = "kaos-webhook-restarts";

@@ -1,25 +1,26 @@
-//! The rim of the reconciler: watches pods, asks the decision, tells owners.
+//! The rim of the reconciler: watches pods and asks the decision which were missed.
+//!
+//! To count and to tell are two tasks: a slow API server that takes Events one by one must not
+//! keep the count back.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use http::Request;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, PartialObjectMeta};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Error};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::sync::watch::{Sender, channel};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::judge::is_missed;
 use super::ledger::{Candidate, Grounds, Ledger, Source};
-use super::rollout::{Workload, restart};
-use super::{Metrics, Owner, Pace, notice};
+use super::tell::{Owners, Teller};
+use super::{Metrics, Pace};
 use crate::watch::{words, words_of};
 use webhook_core::{Facts, NamespaceFacts};
 
@@ -31,13 +32,11 @@ const SELECTORS: [&str; 2] = [
 /// Pods that have ended need no telemetry.
 const LIVING: &str = "status.phase!=Succeeded,status.phase!=Failed";
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Pods that are read in one look; the rest waits for the next one.
+/// Pods that are read in one look. Where more wait for their first verdict, the next look follows
+/// at once.
 const PODS_PER_LOOK: usize = 250;
-const READS_AT_ONCE: usize = 4;
-/// Events are forgotten after an hour; what still holds is said again before.
-const SAY_AGAIN: Duration = Duration::from_mins(30);
-/// What failed is tried again after this long.
-const TRY_AGAIN: Duration = Duration::from_mins(1);
+/// Pods may be large, and somebody may make many such.
+const READS_AT_ONCE: usize = 8;
 
 /// How the reconciler behaves.
 #[derive(Debug, Clone)]
@@ -51,29 +50,20 @@ pub struct Options {
 /// Watches for as long as it is polled. `facts` gives the snapshot of the moment.
 ///
 /// It needs no leader: each replica counts for itself, and what it writes is the same.
-pub async fn run(client: Client, facts: impl Fn() -> Facts, metrics: Metrics, options: Options) {
-    let mut pods = watch(&client);
-    let mut look = interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut reconciler = Reconciler {
-        client,
-        metrics,
-        options,
+pub async fn run<F>(client: Client, facts: F, metrics: Metrics, options: Options)
+where
+    F: Fn() -> Facts + Sync,
+{
+    let (found, owners) = channel(Owners::default());
+    let counter = Counter {
+        client: client.clone(),
+        metrics: metrics.clone(),
         ledger: Ledger::default(),
-        told: HashMap::new(),
+        found,
     };
-    loop {
-        tokio::select! {
-            Some((source, event)) = pods.next() => reconciler.note(source, event),
-            _ = look.tick() => {
-                reconciler.look(&facts()).await;
-                if reconciler.ledger.makes_room() {
-                    // A new list names those that there was no room for.
-                    pods = watch(&reconciler.client);
-                }
-            }
-        }
-    }
+    let teller = Teller::new(client, metrics, options);
+    // Neither has an end; a panic of one is that of both.
+    tokio::join!(counter.run(&facts), teller.run(&facts, owners));
 }
 
 type PodEvent = Result<Event<PartialObjectMeta<Pod>>, watcher::Error>;
@@ -91,16 +81,34 @@ fn watch(client: &Client) -> BoxStream<'static, (Source, PodEvent)> {
     stream::select_all(watches).boxed()
 }
 
-struct Reconciler {
+struct Counter {
     client: Client,
     metrics: Metrics,
-    options: Options,
     ledger: Ledger,
-    /// What owners were told: of how many pods, and when they are to be told again.
-    told: HashMap<(Box<str>, Owner), (usize, Instant)>,
+    found: Sender<Owners>,
 }
 
-impl Reconciler {
+impl Counter {
+    async fn run(mut self, facts: &(impl Fn() -> Facts + Sync)) {
+        let mut pods = watch(&self.client);
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                Some((source, event)) = pods.next() => self.note(source, event),
+                _ = look.tick() => {
+                    if self.look(&facts()).await {
+                        look.reset_immediately();
+                    }
+                    if self.ledger.makes_room() {
+                        // A new list names those that there was no room for.
+                        pods = watch(&self.client);
+                    }
+                }
+            }
+        }
+    }
+
     fn note(&mut self, source: Source, event: PodEvent) {
         match event {
             Ok(Event::Apply(pod) | Event::InitApply(pod)) => {
@@ -109,59 +117,43 @@ impl Reconciler {
             Ok(Event::Delete(pod)) => self.ledger.gone(source, &pod.metadata),
             Ok(Event::Init) => self.ledger.relisting(source),
             Ok(Event::InitDone) => self.ledger.relisted(source),
-            Err(error) => self.failed("watch pods", &words(&error)),
+            Err(error) => self.metrics.failed("watch pods", &words(&error)),
         }
     }
 
-    async fn look(&mut self, facts: &Facts) {
+    /// Judges some pods and says how many were missed; true if the next look should follow at once.
+    async fn look(&mut self, facts: &Facts) -> bool {
         // Nobody wished for what the defaults would give.
         if !facts.settings_known() {
-            return;
+            return false;
         }
         let opted_in = |namespace: &str| {
             let known = facts.namespace(namespace);
             known.is_some_and(NamespaceFacts::opted_in)
         };
         self.ledger.forget(opted_in);
-        self.judge(facts).await;
-        let missed = self.ledger.missed();
+        let more = self.judge(facts).await;
+        let gauge = |number| i64::try_from(number).unwrap_or(i64::MAX);
         let metrics = &self.metrics;
-        metrics
-            .uninjected_pods
-            .set(i64::try_from(missed).unwrap_or(i64::MAX));
-        let unfollowed = i64::try_from(self.ledger.unfollowed()).unwrap_or(i64::MAX);
-        metrics.unfollowed_pods.set(unfollowed);
-        let owners = self.ledger.missed_by_owner();
-        self.told.retain(|owner, _| owners.contains_key(owner));
-        for (key, pods) in owners {
-            let now = Instant::now();
-            let told = self.told.get(&key);
-            let tell = told.is_none_or(|(count, next)| *count != pods || *next <= now);
-            if !tell && self.options.restart.is_none() {
-                continue;
-            }
-            let next = match self.care(&key, tell.then_some(pods), facts).await {
-                Ok(()) => now + SAY_AGAIN,
-                Err(error) => {
-                    self.failed("tell an owner of its pods", &words_of(&error));
-                    now + TRY_AGAIN
-                }
-            };
-            if tell {
-                self.told.insert(key, (pods, next));
-            }
+        metrics.uninjected_pods.set(gauge(self.ledger.missed()));
+        metrics.unfollowed_pods.set(gauge(self.ledger.unfollowed()));
+        // Owners are told once the count of their pods stands.
+        if !more {
+            let _kept_for_whoever_looks = self.found.send_replace(self.ledger.missed_by_owner());
         }
+        more
     }
 
-    async fn judge(&mut self, facts: &Facts) {
+    /// True if more pods wait for their first verdict, and the API server gives what is asked for.
+    async fn judge(&mut self, facts: &Facts) -> bool {
         let now = Instant::now();
         let grounds = |namespace: &str| Grounds {
             config_hash: facts.config_hash().into(),
             namespace: facts.namespace(namespace).cloned(),
         };
-        let mut due = self.ledger.due(now, grounds);
-        due.truncate(PODS_PER_LOOK);
-        let reads = due.into_iter().map(|candidate| {
+        let due = self.ledger.due(now, PODS_PER_LOOK, grounds);
+        let mut more = due.more;
+        let reads = due.pods.into_iter().map(|candidate| {
             let client = self.client.clone();
             async move { (read(&client, &candidate).await, candidate) }
         });
@@ -185,69 +177,16 @@ impl Reconciler {
                 // Gone meanwhile; the watch will say so too.
                 Ok(None) => false,
                 Err(error) => {
-                    self.failed("read a pod", &words_of(&error));
+                    self.metrics.failed("read a pod", &words_of(&error));
+                    more = false;
                     continue;
                 }
             };
             self.ledger.judge(&uid, missed, grounds(&namespace), now);
         }
-    }
-
-    /// Tells an owner of so many pods, if any, and restarts its rollout if that is wanted.
-    async fn care(
-        &self,
-        (namespace, owner): &(Box<str>, Owner),
-        tell: Option<usize>,
-        facts: &Facts,
-    ) -> Result<(), Error> {
-        let path = owner.rollout().map(|plural| {
-            format!(
-                "/apis/apps/v1/namespaces/{namespace}/{plural}/{}",
-                owner.name
-            )
-        });
-        // A pod does not know the uid of its Deployment; of all others it does.
-        let look = owner.uid.is_none() || self.options.restart.is_some();
-        let workload = match path.as_deref().filter(|_| look) {
-            Some(path) => Some(request(&self.client, "GET", path, JSON, &Value::Null).await?),
-            None => None,
-        };
-        if let Some(pods) = tell {
-            let uid = workload
-                .as_ref()
-                .and_then(|it| it["metadata"]["uid"].as_str());
-            if let Some(uid) = uid.or(owner.uid.as_deref()) {
-                let event = notice::event(namespace, owner, uid, pods, Timestamp::now());
-                let name = notice::name(owner, uid);
-                let at = format!("/api/v1/namespaces/{namespace}/events/{name}?{APPLY}");
-                request(&self.client, "PATCH", &at, APPLY_PATCH, &event).await?;
-            }
-        }
-        if let (Some(pace), Some(path), Some(object)) = (&self.options.restart, &path, &workload) {
-            let config = facts.config_hash();
-            let workload = Workload {
-                path,
-                object,
-                config,
-            };
-            if restart(&self.client, &self.options.namespace, pace, &workload).await? {
-                self.metrics.restarts.inc();
-                tracing::info!(%namespace, name = %owner.name, kind = %owner.kind, "rollout restarted");
-            }
-        }
-        Ok(())
-    }
-
-    /// `why` quotes nothing: what cannot be read may hold secrets.
-    fn failed(&self, what: &str, why: &str) {
-        self.metrics.errors.inc();
-        tracing::warn!(why, "cannot {what}; will try again");
+        more
     }
 }
-
-const JSON: &str = "application/json";
-const APPLY_PATCH: &str = "application/apply-patch+yaml";
-const APPLY: &str = "fieldManager=kaos-webhook&force=true";
 
 /// The pod as it is now; none if it is gone, or if another one has its name.
 async fn read(client: &Client, candidate: &Candidate) -> Result<Option<Box<RawValue>>, Error> {
@@ -274,25 +213,4 @@ async fn read(client: &Client, candidate: &Candidate) -> Result<Option<Box<RawVa
     RawValue::from_string(text)
         .map(Some)
         .map_err(Error::SerdeError)
-}
-
-/// A request with a body in JSON; [`Value::Null`] is none.
-pub(super) async fn request(
-    client: &Client,
-    method: &str,
-    path: &str,
-    content_type: &str,
-    body: &Value,
-) -> Result<Value, Error> {
-    let bytes = match body {
-        Value::Null => Vec::new(),
-        body => body.to_string().into_bytes(),
-    };
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(http::header::CONTENT_TYPE, content_type)
-        .body(bytes)
-        .map_err(Error::HttpError)?;
-    client.request(request).await
 }

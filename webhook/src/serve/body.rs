@@ -5,7 +5,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Body;
 
 use super::Limits;
-use super::room::{Place, Room};
+use super::room::{Place, Room, Share};
 use super::shed;
 use crate::metrics::Refusal;
 
@@ -29,6 +29,7 @@ pub(super) async fn read<'a, B>(
     mut body: B,
     limits: &Limits,
     room: &'a Room,
+    share: &'a Share,
     welcome: bool,
 ) -> Result<Read<'a>, Refusal>
 where
@@ -37,7 +38,7 @@ where
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(limits.body);
     let mut kept = Kept {
         bytes: Vec::new(),
-        place: room.take(0).filter(|_| welcome),
+        place: room.take(0, share).filter(|_| welcome),
         announced: announced.min(limits.body),
         reserve: limits.bodies / 4,
     };

@@ -122,7 +122,7 @@ async fn h2(stream: TlsStream<TcpStream>, shared: &Arc<Shared>, seat: &Arc<Seat>
 }
 
 async fn answer(request: Request<Incoming>, shared: &Shared, seat: &Seat) -> Response<Full<Bytes>> {
-    let response = shared.reviewer.answer(request).await;
+    let response = shared.reviewer.answer(request, seat.uses()).await;
     if response.status() == StatusCode::OK {
         seat.reviewed();
     }

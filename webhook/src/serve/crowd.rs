@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
+use super::review::Uses;
+
 /// All open connections.
 pub(super) struct Crowd {
     all: usize,
@@ -22,7 +24,14 @@ struct Seats {
     next: u64,
     /// In the order in which they came.
     taken: BTreeMap<u64, Taken>,
-    peers: HashMap<IpAddr, usize>,
+    peers: HashMap<IpAddr, Peer>,
+}
+
+/// One address, for as long as it has connections.
+#[derive(Default)]
+struct Peer {
+    connections: usize,
+    uses: Arc<Uses>,
 }
 
 struct Taken {
@@ -37,6 +46,7 @@ pub(super) struct Seat {
     number: u64,
     leave: Arc<Notify>,
     reviewed: AtomicBool,
+    uses: Arc<Uses>,
 }
 
 impl Crowd {
@@ -58,7 +68,7 @@ impl Crowd {
         let many = seats
             .peers
             .get(&peer)
-            .is_some_and(|it| *it >= self.per_peer);
+            .is_some_and(|it| it.connections >= self.per_peer);
         let crowded = many || seats.taken.len() >= self.all;
         if crowded {
             seats.make_room(many.then_some(peer))?;
@@ -72,7 +82,9 @@ impl Crowd {
             leave: Arc::clone(&leave),
         };
         seats.taken.insert(number, taken);
-        *seats.peers.entry(peer).or_insert(0) += 1;
+        let of_peer = seats.peers.entry(peer).or_default();
+        of_peer.connections += 1;
+        let uses = Arc::clone(&of_peer.uses);
         self.live.send_modify(|live| *live += 1);
         let crowd = Arc::clone(self);
         let seat = Seat {
@@ -80,6 +92,7 @@ impl Crowd {
             number,
             leave,
             reviewed: AtomicBool::new(false),
+            uses,
         };
         Some((seat, crowded))
     }
@@ -109,9 +122,9 @@ impl Seats {
         let Some(Taken { peer, .. }) = self.taken.remove(&number) else {
             return;
         };
-        if let Some(count) = self.peers.get_mut(&peer) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(of_peer) = self.peers.get_mut(&peer) {
+            of_peer.connections -= 1;
+            if of_peer.connections == 0 {
                 self.peers.remove(&peer);
             }
         }
@@ -127,6 +140,11 @@ impl Seat {
         if let Some(taken) = self.crowd.lock().taken.get_mut(&self.number) {
             taken.reviewed = true;
         }
+    }
+
+    /// What all connections of its address have of what all share.
+    pub(super) fn uses(&self) -> &Uses {
+        &self.uses
     }
 
     /// Waits until somebody else needs the place.
@@ -176,6 +194,15 @@ mod tests {
         assert!(crowd.enter(B).is_none());
         drop(useful);
         assert!(crowd.enter(B).is_some());
+    }
+
+    #[test]
+    fn connections_of_one_address_have_one_share() {
+        let crowd = Crowd::new(4, 4);
+        let (one, two) = (crowd.enter(A).unwrap().0, crowd.enter(A).unwrap().0);
+        let (other, _) = crowd.enter(B).unwrap();
+        assert!(std::ptr::eq(one.uses(), two.uses()));
+        assert!(!std::ptr::eq(one.uses(), other.uses()));
     }
 
     #[test]

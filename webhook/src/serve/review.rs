@@ -13,7 +13,7 @@ use hyper::body::{Body, Incoming};
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::body::{Read, read};
-use super::room::Room;
+use super::room::{Room, Share};
 use super::{Limits, shed};
 use crate::metrics::{Metrics, Refusal};
 use webhook_core::{BadReview, Decision, Doubt, Facts, decide, unchanged};
@@ -30,6 +30,13 @@ const USUAL_TIME: Duration = Duration::from_secs(1);
 
 /// Decides on reviews.
 type Decide = dyn Fn(&[u8], &Facts) -> Result<Decision, BadReview> + Send + Sync;
+
+/// What one client has of what all share.
+#[derive(Debug, Default)]
+pub(super) struct Uses {
+    requests: Share,
+    bytes: Share,
+}
 
 /// Answers requests with what is known at the moment.
 pub struct Reviewer {
@@ -84,10 +91,15 @@ impl Reviewer {
         &self.metrics
     }
 
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    /// Answers a request of a client that has so much already.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        uses: &Uses,
+    ) -> Response<Full<Bytes>> {
         let begin = Instant::now();
         let counted = InFlight::begin(&self.metrics.in_flight);
-        let answer = self.review(request, begin).await;
+        let answer = self.review(request, uses, begin).await;
         drop(counted);
         match answer {
             Ok(decision) => {
@@ -108,7 +120,12 @@ impl Reviewer {
         }
     }
 
-    async fn review<B>(&self, request: Request<B>, begin: Instant) -> Result<Decision, Refusal>
+    async fn review<B>(
+        &self,
+        request: Request<B>,
+        uses: &Uses,
+        begin: Instant,
+    ) -> Result<Decision, Refusal>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -118,9 +135,10 @@ impl Reviewer {
         if length(&head.headers).is_some_and(|length| length > self.limits.body) {
             return Err(Refusal::TooLarge);
         }
-        let room = self.requests.take(1);
+        let room = self.requests.take(1, &uses.requests);
         let left = time.saturating_sub(begin.elapsed());
-        let read = read(body, &self.limits, &self.bytes, room.is_some());
+        let (limits, welcome) = (&self.limits, room.is_some());
+        let read = read(body, limits, &self.bytes, &uses.bytes, welcome);
         let read = tokio::time::timeout(left, read).await;
         let malformed = |_words_for_nobody| Refusal::Malformed;
         match read.map_err(|_elapsed| Refusal::Slow)?? {

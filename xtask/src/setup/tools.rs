@@ -69,7 +69,7 @@ pub(crate) fn bpf_linker(route: &Route) -> anyhow::Result<()> {
     run(&mut install).context("bpf-linker links the kernel programs")
 }
 
-/// cargo-deny; it is built without its slowest optimisations, for it runs for a second.
+/// cargo-deny; it is built without optimisations, for it runs for seconds.
 pub(crate) fn cargo_deny() -> anyhow::Result<()> {
     if is_there("cargo-deny", CARGO_DENY)? {
         return Ok(());
@@ -77,7 +77,7 @@ pub(crate) fn cargo_deny() -> anyhow::Result<()> {
     let mut install = cargo_install("cargo-deny", CARGO_DENY)?;
     install
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     run(&mut install)
 }

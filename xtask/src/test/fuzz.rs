@@ -18,6 +18,9 @@ use crate::paths;
 /// Without a target, cargo would instrument build scripts too.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
+/// The webhook's decision: its answers stand between users and their pods.
+const DECISION: &str = "review";
+
 /// What cargo-fuzz passes, less the sanitizer.
 const FLAGS: [&str; 8] = [
     "--cfg=fuzzing",
@@ -32,7 +35,7 @@ const FLAGS: [&str; 8] = [
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let package = paths::root().join("fuzz");
-    let targets = targets(&package)?;
+    let targets = chosen(targets(&package)?, &args.fuzz_target)?;
     let build_dir = paths::target_dir().join("fuzz");
     let mut build = cargo();
     build
@@ -44,7 +47,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     for target in targets {
         let binary = build_dir.join(TARGET).join("release").join(&target);
-        outcome = outcome.and(fuzz(&package, &target, &binary, args.fuzz_seconds)?);
+        let seconds = args.fuzz_seconds.unwrap_or(usual_seconds(&target));
+        outcome = outcome.and(fuzz(&package, &target, &binary, seconds)?);
     }
     Ok(outcome)
 }
@@ -77,6 +81,20 @@ fn fuzz(package: &Path, target: &str, binary: &Path, seconds: u32) -> anyhow::Re
     )
 }
 
+/// How long a target runs where nobody says.
+fn usual_seconds(target: &str) -> u32 {
+    if target == DECISION { 30 } else { 10 }
+}
+
+/// Those targets that are wanted: all if none is named.
+fn chosen(targets: Vec<String>, named: &[String]) -> anyhow::Result<Vec<String>> {
+    if let Some(unknown) = named.iter().find(|name| !targets.contains(name)) {
+        anyhow::bail!("there is no fuzz target {unknown}; there are {targets:?}");
+    }
+    let wanted = |target: &String| named.is_empty() || named.contains(target);
+    Ok(targets.into_iter().filter(wanted).collect())
+}
+
 /// The names of the targets: the binaries of the package.
 fn targets(package: &Path) -> anyhow::Result<Vec<String>> {
     let dir = package.join("targets");
@@ -101,4 +119,20 @@ fn targets(package: &Path) -> anyhow::Result<Vec<String>> {
         }
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_decision_is_a_target_and_runs_for_longer() {
+        let all = targets(&paths::root().join("fuzz")).unwrap();
+        assert!(all.iter().any(|target| target == DECISION));
+        assert!(usual_seconds(DECISION) >= 30);
+        let only = chosen(all.clone(), &[DECISION.to_owned()]).unwrap();
+        assert_eq!(only, [DECISION]);
+        assert_eq!(chosen(all.clone(), &[]).unwrap(), all);
+        assert!(chosen(all, &["nonsense".to_owned()]).is_err());
+    }
 }

@@ -1,6 +1,6 @@
 //! The steps that need root and a kernel: end-to-end tests and the demo.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::outcome::run;
@@ -63,16 +63,20 @@ pub(super) fn doctor(_: &Args) -> anyhow::Result<Outcome> {
 
 /// Runs a command of `e2e`, with what it needs.
 fn end_to_end(what: &[&str], peers: &[&str], time: Duration) -> anyhow::Result<Outcome> {
-    let mut build = cargo();
-    build.args(["build", "--release", "--package", "e2e"]);
-    run_command(&mut limited(&build, Duration::from_mins(15)))?;
+    let e2e = e2e()?;
     let mut install = xtask()?;
     install.args(["peers", "install"]).args(peers);
     run_command(&mut limited(&install, Duration::from_mins(15)))?;
-    let mut test = cargo();
-    test.args(["run", "--release", "--package", "e2e", "--"])
-        .args(what);
-    run(&test, time)
+    run(command(e2e).args(what), time)
+}
+
+/// Builds the program that holds ours against real ones, and says where it is.
+fn e2e() -> anyhow::Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["build", "--profile", "tests", "--package", "e2e"]);
+    build.args(["--bin", "e2e"]);
+    run_command(&mut limited(&build, Duration::from_mins(15)))?;
+    Ok(paths::target_dir().join("tests/e2e"))
 }
 
 /// What of the webhook each run of the tests holds against the API server.
@@ -94,25 +98,17 @@ pub(super) fn webhook(_: &Args) -> anyhow::Result<Outcome> {
         }
     }
     let mut build = cargo();
-    build.args([
-        "build",
-        "--release",
-        "--package",
-        "e2e",
-        "--package",
-        "kaos-webhook",
-    ]);
+    build.args(["build", "--release", "--package", "kaos-webhook"]);
     run_command(&mut limited(&build, Duration::from_mins(20)))?;
+    let e2e = e2e()?;
     let mut install = xtask()?;
     install.args(["peers", "install", "kubernetes", "agent"]);
     run_command(&mut limited(&install, Duration::from_mins(30)))?;
     let mut webhook = xtask()?;
     webhook.args(["cluster", "run", "--"]);
-    webhook
-        .arg(paths::target_dir().join("release/e2e"))
-        .arg("webhook");
+    webhook.arg(e2e).arg("webhook");
     // Load says as much of the machine as of the webhook: those scenarios are a command of their
-    // own, `cargo xtask cluster run -- target/release/e2e webhook --only load`.
+    // own, `cargo xtask cluster run -- target/tests/e2e webhook --only load`.
     for scenario in WEBHOOK_SCENARIOS {
         webhook.args(["--only", scenario]);
     }

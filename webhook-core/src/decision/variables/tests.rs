@@ -134,7 +134,9 @@ A reference in an endpoint counts as known only if the kubelet fills in the node
 own `KAOS_TELEMETRY_NODE_IP`, or by one from `status.hostIP` that stands before.
 What stands in the image's own environment cannot be seen, but `env` wins over it: so the endpoints
 of the single signals are written too, and who names one of them in `never-inject` gets nothing.
-`contentStripped` takes no host without a dot: in each namespace that is another Service.
+`contentStripped` takes no host that may be another one in each namespace: neither `collector` nor
+`collector.telemetry`, which a resolver first takes for a pod of a headless Service `telemetry` beside
+the agent. Write `collector.telemetry.svc`, an address, or a domain with a dot at its end.
 `allow` injects, prompts and all.
 
 ## What cannot be seen

@@ -1,3 +1,5 @@
+mod model;
+
 use super::super::testing::{day, days, pair};
 use super::*;
 use Generation::{Absent, Bad, Read};
@@ -24,6 +26,7 @@ fn known<'a>(newest: Generation<'a>, previous: Generation<'a>, now: SystemTime) 
         served: None,
         bundle: None,
         covered_since: None,
+        alone_since: None,
         now,
     }
 }
@@ -75,13 +78,10 @@ fn a_previous_one_goes_after_its_overlap_and_only_once_the_newest_is_trusted() {
     let mut known = known(Read(&new), Read(&old), day(60) + days(3));
     assert_eq!(step(&known, &TIMES), Step::Keep, "never seen in the bundle");
     known.bundle = Some(&bundle);
-    known.covered_since = Some(known.now - Duration::from_secs(9));
+    known.covered_since = Some(known.now - TIMES.overlap + SECOND);
     assert_eq!(step(&known, &TIMES), Step::Keep, "seen too short a time");
-    known.covered_since = Some(known.now - Duration::from_secs(10));
+    known.covered_since = Some(known.now - TIMES.overlap);
     assert_eq!(step(&known, &TIMES), Step::DropPrevious);
-    known.now = day(60) + Duration::from_secs(86_399);
-    known.covered_since = Some(day(60));
-    assert_eq!(step(&known, &TIMES), Step::Keep, "within the overlap");
 }
 
 #[test]
@@ -178,11 +178,12 @@ fn the_bundle_is_written_only_when_ours_is_missing_or_dead() {
         None,
         "the order says nothing"
     );
-    // After the overlap the old one is dead.
-    let state = known(Read(&new), Absent, day(62));
-    assert_eq!(bundle(&state, &TIMES, &both), Some(b.to_vec()));
-    // So is one that has expired.
-    let state = known(Read(&new), Read(&old), day(95));
+    // Another replica may still serve what is stored no more.
+    let mut state = known(Read(&new), Absent, day(62));
+    assert_eq!(bundle(&state, &TIMES, &both), None);
+    state.alone_since = Some(day(61) + SECOND);
+    assert_eq!(bundle(&state, &TIMES, &both), None);
+    state.alone_since = Some(day(61));
     assert_eq!(bundle(&state, &TIMES, &both), Some(b.to_vec()));
     assert_eq!(bundle(&known(Bad, Read(&old), day(60)), &TIMES, &[]), None);
 }
@@ -214,81 +215,6 @@ fn what_is_not_ours_is_no_reason_to_write_and_goes_with_the_next_write() {
         bundle(&state, &TIMES, &foreign),
         Some(old.authorities().to_vec())
     );
-}
-
-/// A Secret and a webhook configuration, and what replicas do to them.
-struct World {
-    newest: Option<Pair>,
-    previous: Option<Pair>,
-    version: u32,
-    bundle: Vec<Authority>,
-}
-
-/// One replica's knowledge may be old; a write with an old version fails.
-#[derive(Clone)]
-struct Replica {
-    newest: Option<Pair>,
-    previous: Option<Pair>,
-    version: u32,
-    covered_since: Option<SystemTime>,
-    served: Option<Pair>,
-}
-
-impl World {
-    fn look(&self, replica: &mut Replica) {
-        replica.newest.clone_from(&self.newest);
-        replica.previous.clone_from(&self.previous);
-        replica.version = self.version;
-    }
-
-    /// One turn of one replica, as the loop does it; false if its write lost a race.
-    fn turn(&mut self, replica: &mut Replica, now: SystemTime, times: &Times) -> bool {
-        let (newest, previous) = (replica.newest.clone(), replica.previous.clone());
-        let covered = newest
-            .as_ref()
-            .is_some_and(|it| it.chains_to(&self.bundle, now));
-        replica.covered_since = match replica.covered_since {
-            Some(since) if covered => Some(since),
-            _ => covered.then_some(now),
-        };
-        let known = Known {
-            newest: newest.as_ref().map_or(Absent, Read),
-            previous: previous.as_ref().map_or(Absent, Read),
-            served: replica.served.as_ref(),
-            bundle: Some(&self.bundle),
-            covered_since: replica.covered_since,
-            now,
-        };
-        let step = step(&known, times);
-        let bundle = bundle(&known, times, &self.bundle);
-        match serve(&known, times) {
-            Serve::Newest => replica.served.clone_from(&newest),
-            Serve::Previous => replica.served.clone_from(&previous),
-            Serve::Last => {}
-        }
-        if step == Step::Keep {
-            self.bundle = bundle.unwrap_or_else(|| self.bundle.clone());
-            return true;
-        }
-        if replica.version != self.version {
-            return false;
-        }
-        match step {
-            Step::Keep => {}
-            Step::DropPrevious => self.previous = None,
-            Step::Replace { previous } => {
-                self.newest = Some(pair(now, times.life));
-                match previous {
-                    Former::Absent => self.previous = None,
-                    Former::Stored => {}
-                    Former::Served => self.previous.clone_from(&replica.served),
-                }
-            }
-            Step::Rotate => self.previous = self.newest.replace(pair(now, times.life)),
-        }
-        self.version += 1;
-        true
-    }
 }
 
 #[test]
@@ -331,116 +257,45 @@ fn a_new_one_that_came_alone_is_not_served_before_it_is_trusted() {
     assert_eq!(serve(&state, &TIMES), Serve::Newest);
 }
 
-/// Two replicas through several rotations, each looking at the Secret only now and then: at each
-/// moment whatever a replica serves is valid and trusted, once it has ever been.
 #[test]
-fn two_replicas_that_race_serve_what_is_trusted_at_every_moment() {
-    race(0, |_, _| {});
+fn what_is_served_is_kept_while_nobody_is_told_to_trust_anything() {
+    let (old, new) = (old(), pair(day(60), TIMES.life));
+    let mut state = known(Read(&new), Absent, day(60));
+    state.served = Some(&old);
+    state.bundle = Some(&[]);
+    assert_eq!(serve(&state, &TIMES), Serve::Last);
+    let both = [new.authorities(), old.authorities()].concat();
+    assert_eq!(bundle(&state, &TIMES, &[]), Some(both));
+    // Of two that nobody trusts the one that is valid.
+    state.now = day(95);
+    assert_eq!(serve(&state, &TIMES), Serve::Newest);
 }
 
-/// The same while somebody deletes the Secret, or cuts off its certificate, every 50 seconds, and
-/// API servers learn of a bundle two seconds late.
 #[test]
-fn replicas_survive_somebody_who_deletes_and_spoils_the_secret() {
-    race(2, |world, second| {
-        if second < 60 || second % 50 != 0 {
-            return;
-        }
-        world.newest = None;
-        if second % 100 == 0 {
-            world.previous = None;
-        }
-        world.version += 1;
-    });
-}
-
-fn race(lateness: usize, damage: impl Fn(&mut World, u64)) {
-    let times = Times {
-        life: Duration::from_mins(2),
-        overlap: Duration::from_secs(20),
-        settle: Duration::from_secs(4),
-        jitter: Duration::ZERO,
-    };
-    let mut random = fastrand::Rng::with_seed(7);
-    let mut world = World {
-        newest: None,
-        previous: None,
-        version: 0,
-        bundle: Vec::new(),
-    };
-    let blank = Replica {
-        newest: None,
-        previous: None,
-        version: 0,
-        covered_since: None,
-        served: None,
-    };
-    let mut replicas = [blank.clone(), blank];
-    let mut bundles = Vec::new();
-    let (mut lost, mut rotations, mut version) = (0, 0, 0);
-    for second in 0..600 {
-        let now = day(0) + Duration::from_secs(second);
-        damage(&mut world, second);
-        for replica in &mut replicas {
-            // A watch that lags by a few seconds.
-            if random.u8(..3) == 0 {
-                world.look(replica);
-            }
-            lost += u32::from(!world.turn(replica, now, &times));
-        }
-        bundles.push(world.bundle.clone());
-        let trusted = &bundles[bundles.len().saturating_sub(1 + lateness)];
-        for replica in &replicas {
-            let Some(served) = replica.served.as_ref().filter(|_| second > 30) else {
-                continue;
-            };
-            assert_eq!(served.age(now), Age::Good, "at {second}");
-            assert!(served.chains_to(trusted, now), "at {second}");
-        }
-        rotations += u32::from(world.version != version);
-        version = world.version;
-    }
-    assert!(lost > 0, "no race was run");
-    assert!(rotations > 10, "{rotations} writes");
-}
-
-/// A renewal from start to end, in order.
-#[test]
-fn a_rotation_goes_secret_then_bundle_then_leaf_then_drop() {
-    let (times, start) = (TIMES, day(60) + SECOND);
-    let old = old();
-    let mut world = World {
-        newest: Some(old.clone()),
-        previous: None,
-        version: 0,
-        bundle: old.authorities().to_vec(),
-    };
-    let mut replica = Replica {
-        newest: None,
-        previous: None,
-        version: 0,
-        covered_since: None,
-        served: None,
-    };
-    let mut turn = |world: &mut World, now| {
-        world.look(&mut replica);
-        assert!(world.turn(&mut replica, now, &times));
-        replica.served.clone().unwrap()
-    };
-    assert!(turn(&mut world, day(1)).is(&old));
-    assert!(turn(&mut world, start).is(&old));
-    let new = world.newest.clone().unwrap();
-    assert!(!new.is(&old) && world.previous.as_ref().unwrap().is(&old));
-    assert_eq!(world.bundle.len(), 1, "the bundle comes after the Secret");
-    assert!(turn(&mut world, start).is(&old));
-    assert_eq!(world.bundle.len(), 2);
-    assert!(turn(&mut world, start).is(&old), "not settled");
-    let now = start + times.settle;
-    assert!(turn(&mut world, now).is(&new));
-    assert_eq!(world.bundle.len(), 2, "the overlap");
-    let now = start + times.overlap;
-    assert!(turn(&mut world, now).is(&new));
-    assert!(world.previous.is_none());
-    assert!(turn(&mut world, now).is(&new));
-    assert_eq!(world.bundle, new.authorities());
+fn another_generation_begins_from_nothing() {
+    let (old, new) = (old(), pair(day(60), TIMES.life));
+    let both = [old.authorities(), new.authorities()].concat();
+    let mut since = Since::default();
+    since.look(Read(&old), Absent, Some(&both), day(1));
+    since.look(Read(&old), Absent, Some(&both), day(60));
+    assert_eq!(
+        (since.covered(), since.alone()),
+        (Some(day(1)), Some(day(1)))
+    );
+    // Another replica wrote it, and told API servers before this one saw it.
+    since.look(Read(&new), Read(&old), Some(&both), day(60));
+    assert_eq!((since.covered(), since.alone()), (Some(day(60)), None));
+    since.look(Read(&new), Absent, Some(&both), day(61));
+    assert_eq!(
+        (since.covered(), since.alone()),
+        (Some(day(60)), Some(day(61)))
+    );
+    since.look(Read(&new), Absent, Some(&[]), day(62));
+    assert_eq!((since.covered(), since.alone()), (None, None));
+    // A clock that was set back begins again.
+    since.look(Read(&new), Absent, Some(&both), day(64));
+    since.look(Read(&new), Absent, Some(&both), day(63));
+    assert_eq!(since.covered(), Some(day(63)));
+    since.look(Bad, Absent, Some(&both), day(64));
+    assert_eq!(since.covered(), None);
 }

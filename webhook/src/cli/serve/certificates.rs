@@ -54,7 +54,8 @@ pub(super) struct Args {
     /// How long a certificate that we issue is valid; it is renewed after two thirds
     #[arg(long, value_name = "TIME", default_value = "90d", value_parser = duration)]
     cert_life: Duration,
-    /// How long the old authority stays trusted beside a new one
+    /// How long the old certificate is kept beside a new one that is trusted, and then how long
+    /// its authority stays trusted
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     cert_overlap: Duration,
     /// How long a new authority must be trusted before a certificate of it is served

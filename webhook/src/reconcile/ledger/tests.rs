@@ -41,7 +41,7 @@ fn grounds(hash: &str) -> Grounds {
 }
 
 fn due(ledger: &Ledger, now: Instant, hash: &str) -> usize {
-    ledger.due(now, |_| grounds(hash)).len()
+    ledger.due(now, MAX_PODS, |_| grounds(hash)).pods.len()
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn nobody_looks_at_pods_of_namespaces_that_are_not_opted_in() {
             config_hash: "1".into(),
             namespace: namespace.clone(),
         };
-        assert!(ledger.due(now, grounds).is_empty());
+        assert!(ledger.due(now, MAX_PODS, grounds).pods.is_empty());
     }
     ledger.judge("a", true, grounds("1"), now);
     ledger.forget(|_| true);
@@ -163,9 +163,15 @@ fn those_that_nobody_judged_come_first_then_the_oldest() {
         ledger.judge(uid, false, grounds("0"), at);
     }
     ledger.seen(APP, &pod("new"));
-    let due = ledger.due(now + Duration::from_secs(20), |_| grounds("1"));
-    let order: Vec<_> = due.iter().map(|it| &*it.uid).collect();
-    assert_eq!(order, ["new", "a", "b", "c"]);
+    let order = |limit| {
+        let due = ledger.due(now + Duration::from_secs(20), limit, |_| grounds("1"));
+        let order: Vec<_> = due.pods.iter().map(|it| it.uid.to_string()).collect();
+        (order.join(" "), due.more)
+    };
+    assert_eq!(order(4), ("new a b c".to_owned(), false));
+    // What was judged before can wait for the next look.
+    assert_eq!(order(2), ("new a".to_owned(), false));
+    assert_eq!(order(0), (String::new(), true));
 }
 
 #[test]

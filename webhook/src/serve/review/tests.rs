@@ -36,11 +36,15 @@ fn a_margin_is_left_of_the_time_that_is_named() {
 async fn when_the_time_is_over_the_pod_stays_as_it_is() {
     let (reviewer, _) = reviewer(Limits::default(), Box::new(decide));
     let late = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
-    let decision = reviewer.review(post("?timeout=2s", REVIEW), late).await;
+    let decision = reviewer
+        .review(post("?timeout=2s", REVIEW), &Uses::default(), late)
+        .await;
     let outcome = decision.unwrap().outcome();
     assert_eq!(outcome, webhook_core::Outcome::FailOpen(Doubt::Deadline));
     let begin = Instant::now();
-    let decision = reviewer.review(post("?timeout=2s", REVIEW), begin).await;
+    let decision = reviewer
+        .review(post("?timeout=2s", REVIEW), &Uses::default(), begin)
+        .await;
     assert_ne!(decision.unwrap().outcome(), outcome, "a second is left");
 }
 
@@ -60,7 +64,7 @@ async fn what_there_is_no_room_for_is_answered_by_its_first_bytes() {
         let never = |_: &[u8], _: &Facts| panic!("nobody decides");
         let (reviewer, _) = reviewer(limits, Box::new(never));
         let decision = reviewer
-            .review(post("", &long), Instant::now())
+            .review(post("", &long), &Uses::default(), Instant::now())
             .await
             .unwrap();
         assert_eq!(
@@ -70,7 +74,9 @@ async fn what_there_is_no_room_for_is_answered_by_its_first_bytes() {
         let answer = String::from_utf8(decision.response()).unwrap();
         assert!(answer.contains("705ab4f5"), "{answer}");
         let nonsense = "x".repeat((1 << 20) + 1);
-        let refused = reviewer.review(post("", &nonsense), Instant::now()).await;
+        let refused = reviewer
+            .review(post("", &nonsense), &Uses::default(), Instant::now())
+            .await;
         assert_eq!(refused, Err(Refusal::Overload));
     }
 }
@@ -79,7 +85,7 @@ async fn what_there_is_no_room_for_is_answered_by_its_first_bytes() {
 async fn a_panic_is_answered_and_counted() {
     let (reviewer, registry) = reviewer(Limits::default(), Box::new(|_, _| panic!("on purpose")));
     let decision = reviewer
-        .review(post("", REVIEW), Instant::now())
+        .review(post("", REVIEW), &Uses::default(), Instant::now())
         .await
         .unwrap();
     assert_eq!(
@@ -102,11 +108,15 @@ async fn a_body_without_a_length_is_held_to_the_limit_too() {
         request
     };
     let fits = reviewer
-        .review(chunked(REVIEW.to_owned()), Instant::now())
+        .review(chunked(REVIEW.to_owned()), &Uses::default(), Instant::now())
         .await;
     assert!(fits.is_ok());
     let over = reviewer
-        .review(chunked(format!("{REVIEW} ")), Instant::now())
+        .review(
+            chunked(format!("{REVIEW} ")),
+            &Uses::default(),
+            Instant::now(),
+        )
         .await;
     assert_eq!(over, Err(Refusal::TooLarge));
 }
@@ -116,7 +126,9 @@ async fn before_settings_were_read_nothing_is_decided() {
     let never = |_: &[u8], _: &Facts| panic!("nobody decides");
     let (mut reviewer, registry) = reviewer(Limits::default(), Box::new(never));
     reviewer.facts = Arc::new(ArcSwap::from_pointee(Facts::unknown()));
-    let decision = reviewer.review(post("", REVIEW), Instant::now()).await;
+    let decision = reviewer
+        .review(post("", REVIEW), &Uses::default(), Instant::now())
+        .await;
     let outcome = decision.unwrap().outcome();
     assert_eq!(outcome, webhook_core::Outcome::FailOpen(Doubt::NoSettings));
     assert!(text(&registry).contains("panics_total 0\n"));

@@ -1,0 +1,128 @@
+//! The reconciler against an API server that has many pods, and takes no Event.
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use kube::{Client, Config};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::{Metrics, Options, run};
+use webhook_core::{Facts, NamespaceFacts, Settings};
+
+const PODS: usize = 10_000;
+/// All are counted within seconds; but the machine may be busy with something else. What must not
+/// happen is that the count stands still, or waits between looks: that would take 200 s.
+const STANDSTILL: Duration = Duration::from_secs(30);
+const IN_ALL: Duration = Duration::from_mins(3);
+
+fn metadata(number: usize) -> Value {
+    json!({
+        "name": format!("pod-{number}"),
+        "namespace": "agents",
+        "uid": format!("uid-{number}"),
+        "labels": {"telemetry.kaos.tools/component": "mcpserver"},
+    })
+}
+
+/// What is at a path; none where no answer ever comes.
+fn answer(request: &Request<Incoming>) -> Option<Value> {
+    let query = request.uri().query().unwrap_or_default();
+    let path = request.uri().path();
+    if path.contains("/events/") {
+        return None;
+    }
+    if let Some(number) = path.strip_prefix("/api/v1/namespaces/agents/pods/pod-") {
+        let spec = json!({"containers": [{"name": "server", "image": "server"}]});
+        let metadata = metadata(number.parse().unwrap());
+        return Some(
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}),
+        );
+    }
+    let one_selector = query.contains("telemetry.kaos.tools");
+    let pods = (0..PODS).filter(|_| one_selector);
+    let pods = pods.map(|number| {
+        json!({
+            "apiVersion": "meta.k8s.io/v1",
+            "kind": "PartialObjectMetadata",
+            "metadata": metadata(number),
+        })
+    });
+    let items: Vec<_> = pods.collect();
+    (!query.contains("watch=true")).then(|| {
+        json!({
+            "apiVersion": "meta.k8s.io/v1",
+            "kind": "PartialObjectMetadataList",
+            "metadata": {"resourceVersion": "1"},
+            "items": items,
+        })
+    })
+}
+
+async fn respond(
+    request: Request<Incoming>,
+) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
+    let body = if let Some(object) = answer(&request) {
+        Full::new(Bytes::from(object.to_string())).boxed()
+    } else {
+        let never = futures_util::stream::pending::<Result<Frame<Bytes>, Infallible>>();
+        http_body_util::BodyExt::boxed(StreamBody::new(never))
+    };
+    Ok(Response::new(body))
+}
+
+async fn api_server() -> Client {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let connection =
+                http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(respond));
+            tokio::spawn(connection);
+        }
+    });
+    let uri = format!("http://{address}").parse().unwrap();
+    Client::try_from(Config::new(uri)).unwrap()
+}
+
+#[tokio::test]
+async fn ten_thousand_pods_are_counted_though_no_owner_can_be_told() {
+    let settings = Settings {
+        endpoint: Some("http://collector.telemetry.svc:4317".to_owned()),
+        ..Settings::default()
+    };
+    let opted_in = NamespaceFacts::new([("telemetry.kaos.tools/inject", "enabled")], []);
+    let facts = Facts::new(settings).with_namespace("agents", opted_in);
+    let metrics = Metrics::default();
+    let options = Options {
+        namespace: "kaos-telemetry".to_owned(),
+        restart: None,
+    };
+    let client = api_server().await;
+    let snapshot = move || facts.clone();
+    let running = tokio::spawn(run(client, snapshot, metrics.clone(), options));
+    let start = Instant::now();
+    let all = i64::try_from(PODS).unwrap();
+    let (mut counted, mut since) = (0, start);
+    while counted < all {
+        let now = metrics.uninjected_pods.get();
+        if now > counted {
+            (counted, since) = (now, Instant::now());
+        }
+        let waited = (since.elapsed(), start.elapsed());
+        let bearable = waited.0 < STANDSTILL && waited.1 < IN_ALL;
+        assert!(bearable, "{waited:?}, {counted} pods counted");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("{PODS} pods counted after {:?}", start.elapsed());
+    assert_eq!(metrics.errors.get(), 0);
+    running.abort();
+}
