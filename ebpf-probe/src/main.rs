@@ -5,6 +5,7 @@ mod discover;
 mod export;
 mod feed;
 mod kernel;
+mod kubernetes;
 mod pattern;
 mod pipeline;
 mod view;

@@ -2,6 +2,7 @@
 //! it did and when, and a runner that holds the probe's spans against that log.
 
 mod built;
+pub mod chart;
 pub mod clock;
 pub mod doctor;
 pub mod fake;

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use e2e::chart::ChartArgs;
 use e2e::doctor::DoctorArgs;
 use e2e::fake::cli::FakeArgs;
 use e2e::fidelity::FidelityArgs;
@@ -19,6 +20,8 @@ struct Command {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Hold the chart against real helm and a real API server.
+    Chart(ChartArgs),
     /// Hold what `kaos-probe doctor` says of real programs against what is known of them.
     Doctor(DoctorArgs),
     /// Serve as a fake model, MCP and agent server.
@@ -35,6 +38,7 @@ enum What {
 
 fn main() -> Result<()> {
     match Command::parse().what {
+        What::Chart(args) => args.run(),
         What::Doctor(args) => args.run(),
         What::Fake(args) => args.run(),
         What::Fidelity(args) => args.run(),

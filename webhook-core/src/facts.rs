@@ -266,7 +266,8 @@ impl NamespaceFacts {
     }
 
     /// The value of one of [`crate::names::ANNOTATIONS`].
-    pub(crate) fn annotation(&self, name: &str) -> Option<&str> {
+    #[must_use]
+    pub fn annotation(&self, name: &str) -> Option<&str> {
         self.annotations.get(name).map(String::as_str)
     }
 }

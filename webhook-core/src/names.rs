@@ -17,17 +17,21 @@ pub const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Where an OTLP exporter sends to.
 pub(crate) const ENDPOINT: &str = "telemetry.kaos.tools/endpoint";
 pub(crate) const PROTOCOL: &str = "telemetry.kaos.tools/protocol";
-pub(crate) const SERVICE_NAME: &str = "telemetry.kaos.tools/service-name";
+/// `OTEL_SERVICE_NAME`.
+pub const SERVICE_NAME: &str = "telemetry.kaos.tools/service-name";
 pub(crate) const SAMPLER: &str = "telemetry.kaos.tools/sampler";
 pub(crate) const SAMPLER_ARG: &str = "telemetry.kaos.tools/sampler-arg";
 pub(crate) const PROPAGATORS: &str = "telemetry.kaos.tools/propagators";
 pub(crate) const LOG_LEVEL: &str = "telemetry.kaos.tools/log-level";
 pub(crate) const RESOURCE_ATTRIBUTES: &str = "telemetry.kaos.tools/resource-attributes";
-pub(crate) const CONTAINERS: &str = "telemetry.kaos.tools/containers";
-pub(crate) const EXCLUDE_CONTAINERS: &str = "telemetry.kaos.tools/exclude-containers";
+/// The containers that are meant, with commas between them.
+pub const CONTAINERS: &str = "telemetry.kaos.tools/containers";
+/// Containers to leave alone, with commas between them.
+pub const EXCLUDE_CONTAINERS: &str = "telemetry.kaos.tools/exclude-containers";
 pub(crate) const NATIVE_SIDECARS: &str = "telemetry.kaos.tools/native-sidecars";
 pub(crate) const NEVER_INJECT: &str = "telemetry.kaos.tools/never-inject";
-pub(crate) const CAPTURE: &str = "telemetry.kaos.tools/capture";
+/// What the probe reads: `off`, `heads` or `full`.
+pub const CAPTURE: &str = "telemetry.kaos.tools/capture";
 pub(crate) const CAPTURE_CONTENT: &str = "telemetry.kaos.tools/capture-content";
 /// What was done, in JSON. Written; read only for who wrote an entry, ours or the KAOS operator.
 pub const STATUS: &str = "telemetry.kaos.tools/status";

@@ -12,6 +12,7 @@ mod collector;
 mod command;
 mod debian;
 mod golang;
+mod helm;
 pub(crate) mod http;
 mod kubernetes;
 mod litellm;
@@ -20,6 +21,7 @@ mod mcp;
 mod model;
 mod ollama;
 mod phoenix;
+mod prometheus;
 mod python;
 mod running;
 mod terminal;
@@ -124,6 +126,8 @@ pub(crate) fn all() -> Vec<Box<dyn Peer>> {
         Box::new(tls_programs::GoTls),
         Box::new(chromium::Chromium),
         Box::new(Kubernetes::NEWEST),
+        Box::new(helm::Helm),
+        Box::new(prometheus::Prometheus),
     ]
 }
 

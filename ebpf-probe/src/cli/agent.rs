@@ -7,13 +7,17 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::capture::Capture;
 use super::file::{self, CommandLine, Settings};
 use super::output::{self, MaybeExporter, Output, Sinks, Wanted};
 use super::select::Select;
 use super::stop::Stop;
+use crate::discover::Request;
 use crate::export::http::{Readiness, Server};
+use crate::kubernetes::Node;
+use crate::kubernetes::watch::Watch;
 
 /// How often the reader is looked after.
 const LOOK: Duration = Duration::from_secs(1);
@@ -29,6 +33,10 @@ pub(super) struct Args {
         value_name = "ADDRESS"
     )]
     listen: String,
+    /// Capture the containers of this Kubernetes node's pods, by the labels of their namespaces
+    /// and by their own: the name that the API server has for it.
+    #[arg(long, env = "KAOS_PROBE_NODE", value_name = "NAME")]
+    node: Option<String>,
     /// Read options from this YAML file; the command line wins.
     #[arg(long, env = "KAOS_PROBE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -46,6 +54,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, is_given: &dyn Fn(&str) -> bool) -> anyhow::Result<u8> {
     let given = CommandLine {
         listen: &args.listen,
+        node: args.node.as_deref(),
         select: &args.select,
         output: &args.output,
         is_given,
@@ -87,24 +96,37 @@ async fn serve(settings: &Settings, output: &Output) -> anyhow::Result<u8> {
     };
     let exporter: MaybeExporter = Arc::new(Mutex::new(Some(exporter)));
     let selectors = settings.select.selectors();
-    if selectors.is_empty() {
+    let node = settings.node.as_ref().map(|_| Node::default());
+    if selectors.is_empty() && node.is_none() {
         tracing::warn!("no selector: nothing is captured (see `kaos-probe agent --help`)");
     }
     let wanted = Wanted {
         selectors,
         policy: settings.select.policy(),
         hold: false,
+        node: node.clone(),
     };
     let sink = Arc::clone(&exporter);
     let setup = output.setup(wanted, &sinks, move |leaving| {
         output::record(&sink, &leaving);
     });
     let capture = Capture::start(setup)?;
+    let mut watch = watch(settings, node, &sinks, &capture);
     readiness.set(true);
     tracing::info!("capturing");
+    let mut watched = Ok(());
     while !stop.is_asked() && capture.is_alive() {
-        let _ = tokio::time::timeout(LOOK, stop.asked()).await;
+        tokio::select! {
+            ended = &mut watch, if !watch.is_finished() => {
+                watched = ended?;
+                break;
+            }
+            _ = tokio::time::timeout(LOOK, stop.asked()) => {}
+        }
     }
+    watch.abort();
+    // It asks discovery for as long as it is there.
+    drop(watch.await);
     readiness.set(false);
     tokio::task::spawn_blocking(move || capture.stop()).await??;
     output::finish(&exporter).await;
@@ -112,5 +134,28 @@ async fn serve(settings: &Settings, output: &Output) -> anyhow::Result<u8> {
     if let Some(server) = server {
         server.await?;
     }
-    Ok(0)
+    watched.map(|()| 0)
+}
+
+/// Follows the pods of the node, if there is one; else waits for ever.
+fn watch(
+    settings: &Settings,
+    node: Option<Node>,
+    sinks: &Sinks,
+    capture: &Capture,
+) -> JoinHandle<anyhow::Result<()>> {
+    let (Some(name), Some(node), Some(requests)) =
+        (settings.node.clone(), node, capture.requests())
+    else {
+        return tokio::spawn(std::future::pending());
+    };
+    let watch = Watch {
+        name,
+        node,
+        counters: sinks.counters.clone(),
+        changed: Box::new(move || {
+            requests.send(Request::Pods);
+        }),
+    };
+    tokio::spawn(watch.run())
 }

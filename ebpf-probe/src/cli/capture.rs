@@ -110,6 +110,11 @@ impl Capture {
             .context("discovery does not answer")
     }
 
+    /// Where discovery is asked. It ends only when nobody can ask any more.
+    pub(super) fn requests(&self) -> Option<Requests> {
+        self.requests.clone()
+    }
+
     /// Whether both threads still work; they end by themselves only when something is wrong.
     pub(super) fn is_alive(&self) -> bool {
         !self.reader.is_finished() && !self.discovery.is_finished()

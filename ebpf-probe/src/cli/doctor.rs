@@ -67,7 +67,7 @@ fn process(pid: u32) -> bool {
     let executable = executable.map_or_else(|| "unknown".into(), |path| path.to_string_lossy());
     line(true, "executable", &executable, "");
     line(true, "runtime", &report.runtime, "");
-    if let Some(container) = &report.process.container {
+    if let Some(container) = &report.process.place.container {
         line(true, "container", container, "");
     }
     if let Some(agent) = &report.process.environment.agent_name {

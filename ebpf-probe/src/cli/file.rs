@@ -19,6 +19,8 @@ const REDACTED: &str = "REDACTED";
 pub(super) struct Settings {
     /// Where /metrics, /livez and /readyz are served.
     pub(super) listen: Option<String>,
+    /// The Kubernetes node that this is; its pods opt their processes in.
+    pub(super) node: Option<String>,
     /// Which processes are opted in.
     pub(super) select: Select,
     /// How spans are written.
@@ -43,6 +45,7 @@ pub(super) struct OutputSettings {
 /// What the command line says, with the defaults of what it does not.
 pub(super) struct CommandLine<'a> {
     pub(super) listen: &'a str,
+    pub(super) node: Option<&'a str>,
     pub(super) select: &'a Select,
     pub(super) output: &'a Output,
     /// Whether an option, by its name in [`clap`], was given, here or in the environment.
@@ -80,6 +83,9 @@ impl Settings {
     pub(super) fn under(mut self, given: &CommandLine<'_>) -> anyhow::Result<(Self, Output)> {
         if self.listen.is_none() || (given.is_given)("listen") {
             self.listen = Some(given.listen.to_owned());
+        }
+        if let Some(node) = given.node {
+            self.node = Some(node.to_owned());
         }
         self.select.add(given.select);
         let output = given.output.over(&self.output, given.is_given)?;
@@ -130,6 +136,7 @@ mod tests {
         let flag = |id: &str| format!("--{}", id.replace('_', "-"));
         let given = CommandLine {
             listen: "127.0.0.1:9464",
+            node: None,
             select: &parsed.select,
             output: &parsed.output,
             is_given: &|id| line.contains(&flag(id).as_str()),

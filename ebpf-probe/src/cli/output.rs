@@ -15,6 +15,7 @@ use crate::export::config::Config;
 use crate::export::resource::Registry;
 use crate::export::{Exporter, selfmetrics};
 use crate::kernel::Counters;
+use crate::kubernetes::Node;
 use crate::pipeline::Leaving;
 
 /// How long the last spans may take to reach the collector.
@@ -78,6 +79,8 @@ pub(super) struct Wanted {
     pub(super) policy: u32,
     /// Whether they are held at new libraries: only for a command of our own.
     pub(super) hold: bool,
+    /// What is known of this node's pods, which opts their containers in.
+    pub(super) node: Option<Node>,
 }
 
 impl Wanted {
@@ -87,6 +90,7 @@ impl Wanted {
             selectors: vec![Selector::All],
             policy: POLICY_HEADS,
             hold: false,
+            node: None,
         }
     }
 }
@@ -111,6 +115,7 @@ impl Output {
                 policy: wanted.policy,
                 command_lines: self.command_lines,
                 hold: wanted.hold,
+                node: wanted.node,
             },
             stitch: stitch::Config {
                 conventions,

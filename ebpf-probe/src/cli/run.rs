@@ -82,6 +82,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         selectors: Vec::new(),
         policy: POLICY_HEADS,
         hold: args.hold,
+        node: None,
     };
     let setup = args.output.setup(wanted, &sinks, move |leaving| {
         output::record(&sink, &leaving);

@@ -1,9 +1,11 @@
 //! Which processes there are, which of them are opted in, and what they are: the only module
 //! that touches `/proc`.
 
+pub(crate) mod cgroup;
 pub(crate) mod host;
 pub(crate) mod inspect;
 mod libraries;
+mod pods;
 mod ports;
 pub(crate) mod proc;
 mod python;
@@ -31,6 +33,7 @@ use crate::export::resource::Registry;
 use crate::export::{clock, identity};
 use crate::feed::ProcessEvent;
 use crate::kernel::{Control, Counters};
+use crate::kubernetes::{Names, Node};
 
 /// The most processes whose looks are kept.
 const MOST: usize = 16_384;
@@ -51,6 +54,8 @@ pub(crate) struct Options {
     /// Whether opted-in processes are held at each new library until it was looked at: only for
     /// a command of our own.
     pub(crate) hold: bool,
+    /// What is known of this node's pods, which opts their containers in.
+    pub(crate) node: Option<Node>,
 }
 
 /// The discovery thread's state.
@@ -63,6 +68,8 @@ pub(crate) struct Discovery {
     facts: Sender<(ProcessId, ProcessFacts)>,
     /// Opted-in processes, with the start time that the kernel half uses once it is known.
     opted_in: HashMap<u32, u64>,
+    /// The policies of those of them that their pods opted in.
+    by_pods: HashMap<u32, u32>,
     /// What they looked like when they started their program: a short-lived one is gone before
     /// anybody asks.
     looks: HashMap<u32, Process>,
@@ -90,6 +97,7 @@ impl Discovery {
             registry,
             facts,
             opted_in: HashMap::new(),
+            by_pods: HashMap::new(),
             looks: HashMap::new(),
             boot_id: proc::boot_id(),
             counted,
@@ -167,6 +175,7 @@ impl Discovery {
         let gone = |tgid: &u32, _: &mut u64| !alive.contains(tgid);
         for (tgid, start) in self.opted_in.extract_if(gone) {
             self.looks.remove(&tgid);
+            self.by_pods.remove(&tgid);
             let id = ProcessId { tgid, start };
             self.registry.ended(id, clock::monotonic_now());
         }
@@ -202,11 +211,13 @@ impl Discovery {
             Request::Event(ProcessEvent::Exit(id, at)) => {
                 self.opted_in.remove(&id.tgid);
                 self.looks.remove(&id.tgid);
+                self.by_pods.remove(&id.tgid);
                 self.registry.ended(id, at);
             }
             Request::Describe(id) => self.describe(id),
+            Request::Pods => self.look_at_pods(),
             Request::OptIn(tgid, done) => {
-                self.opt_in(tgid);
+                self.opt_in(tgid, self.options.policy);
                 let _ = done.send(());
             }
         }
@@ -224,8 +235,8 @@ impl Discovery {
         if self.opted_in.contains_key(&tgid) {
             self.look_at_libraries(tgid);
         } else if selectors.iter().any(|s| s.matches(&process, &ports::of)) {
-            self.opt_in(tgid);
-        } else {
+            self.opt_in(tgid, self.options.policy);
+        } else if !self.opt_in_by_pod(tgid, &process.place) {
             return;
         }
         if self.looks.len() < MOST {
@@ -233,11 +244,11 @@ impl Discovery {
         }
     }
 
-    fn opt_in(&mut self, tgid: u32) {
+    fn opt_in(&mut self, tgid: u32, policy: u32) {
         let flags = if self.options.hold { PROCESS_HELD } else { 0 };
         // The kernel half fills in the start: /proc knows it to a clock tick only.
         let policy = Policy {
-            policy: self.options.policy,
+            policy,
             flags,
             start: 0,
         };
@@ -297,6 +308,7 @@ impl Discovery {
             tgid: process.parent,
             start: *start,
         });
+        let known = self.known(&process.place);
         let facts = ProcessFacts {
             executable: process
                 .executable
@@ -305,14 +317,15 @@ impl Discovery {
                 .unwrap_or_default(),
             parent,
             agent_name: process.environment.agent_name.clone(),
-            kaos_resource: None,
+            kaos_resource: known.as_ref().and_then(|it| it.names.kaos_resource.clone()),
         };
-        let resource = identity::resource(id, &self.identity(&process));
+        let names = known.map(|it| it.names);
+        let resource = identity::resource(id, &self.identity(&process, names));
         self.registry.insert(id, Arc::new(resource));
         let _ = self.facts.send((id, facts));
     }
 
-    fn identity(&self, process: &Process) -> identity::Facts {
+    fn identity(&self, process: &Process, names: Option<Names>) -> identity::Facts {
         let name = process
             .executable
             .as_ref()
@@ -338,7 +351,8 @@ impl Discovery {
             owner: process.uid.map(|uid| uid.to_string()),
             parent_pid: Some(process.parent),
             created: clock::created(process.start_tick),
-            container_id: process.container.clone(),
+            container_id: process.place.container.clone(),
+            kubernetes: names,
             boot_id: self.boot_id.clone(),
         }
     }

@@ -6,6 +6,8 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::cgroup::{self, Place};
+
 /// The most bytes of an environment or a command line that are looked at.
 const TEXT_CAP: u64 = 256 << 10;
 /// The most bytes of `maps` that are looked at.
@@ -26,8 +28,8 @@ pub(crate) struct Process {
     pub(crate) executable: Option<PathBuf>,
     /// Its arguments.
     pub(crate) arguments: Vec<String>,
-    /// Its container's id, 64 hexadecimal digits.
-    pub(crate) container: Option<String>,
+    /// Its container, and the pod around that.
+    pub(crate) place: Place,
     /// Its cgroup's path (version 2, else the first of version 1).
     pub(crate) cgroup: Option<String>,
     /// The variables of its environment that matter here.
@@ -74,7 +76,7 @@ pub(crate) fn process(tgid: u32) -> Option<Process> {
         comm,
         executable: std::fs::read_link(path(tgid, "exe")).ok(),
         arguments: parse_list(&bytes(tgid, "cmdline", TEXT_CAP).unwrap_or_default()).collect(),
-        container: container_of(&cgroup),
+        place: cgroup::place(&cgroup),
         cgroup: cgroup_path(&cgroup),
         environment: environment(&bytes(tgid, "environ", TEXT_CAP).unwrap_or_default()),
         uid: std::fs::metadata(path(tgid, "")).ok().map(|m| m.uid()),
@@ -220,16 +222,6 @@ fn parse_map(line: &str) -> Option<Mapped> {
     })
 }
 
-/// The last run of 64 hexadecimal digits in the cgroup's path: the id form of containerd, CRI-O,
-/// Docker and Podman, under the systemd and the cgroupfs driver alike.
-fn container_of(cgroup: &str) -> Option<String> {
-    let parts = cgroup.rsplit(|c: char| !c.is_ascii_hexdigit());
-    parts
-        .filter(|part| part.len() == 64)
-        .map(str::to_ascii_lowercase)
-        .next()
-}
-
 fn cgroup_path(cgroup: &str) -> Option<String> {
     let lines = || cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2));
     let unified = cgroup.lines().find_map(|line| line.strip_prefix("0::"));
@@ -280,20 +272,6 @@ mod tests {
         ] {
             assert_eq!(parse_map(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn container_ids_are_found_in_every_form() {
-        let id = "0123456789abcdef".repeat(4);
-        for line in [
-            format!("0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope"),
-            format!("0::/system.slice/docker-{id}.scope"),
-            format!("5:memory:/kubepods/besteffort/pod12/{id}"),
-            format!("0::/machine.slice/crio-{id}.scope/container"),
-        ] {
-            assert_eq!(container_of(&line).as_deref(), Some(id.as_str()), "{line}");
-        }
-        assert_eq!(container_of("0::/user.slice/user-0.slice"), None);
     }
 
     #[test]

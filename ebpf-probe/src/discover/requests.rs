@@ -20,6 +20,8 @@ pub(crate) enum Request {
     Event(ProcessEvent),
     /// A connection of this process was seen: say what it is.
     Describe(ProcessId),
+    /// What is known of this node's pods has changed.
+    Pods,
     /// Opt this process in, whatever the selectors say, and send back a value when it is.
     OptIn(u32, Sender<()>),
 }

@@ -41,7 +41,7 @@ impl Selector {
             }),
             Self::Command(pattern) => glob(pattern, &process.arguments.join(" ")),
             Self::Comm(pattern) => glob(pattern, &process.comm),
-            Self::Container(prefix) => process.container.as_ref().is_some_and(|id| {
+            Self::Container(prefix) => process.place.container.as_ref().is_some_and(|id| {
                 !prefix.is_empty() && id.starts_with(&prefix.to_ascii_lowercase())
             }),
             Self::Cgroup(path) => process.cgroup.as_ref().is_some_and(|own| {
@@ -56,6 +56,7 @@ impl Selector {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cgroup::Place;
     use super::*;
 
     #[test]
@@ -65,7 +66,10 @@ mod tests {
             comm: "python".into(),
             executable: Some("/usr/bin/python3.11".into()),
             arguments: vec!["python".into(), "agent.py".into()],
-            container: Some("abc123".into()),
+            place: Place {
+                pod: None,
+                container: Some("abc123".into()),
+            },
             cgroup: Some("/kubepods/pod1/c".into()),
             ..Process::default()
         };

@@ -6,6 +6,7 @@ use uuid::{Uuid, uuid};
 
 use super::keyvalue;
 use super::resource::Resource;
+use crate::kubernetes::Names;
 
 /// The namespace that the conventions prescribe for a `service.instance.id` derived from an
 /// inherent id (semantic conventions, registry, `service.instance.id`).
@@ -34,6 +35,8 @@ pub(crate) struct Facts {
     pub(crate) created: Option<String>,
     /// The container's id, 64 hexadecimal digits.
     pub(crate) container_id: Option<String>,
+    /// What Kubernetes calls it.
+    pub(crate) kubernetes: Option<Names>,
     /// `/proc/sys/kernel/random/boot_id`: makes [`ProcessId`] unique among hosts and boots.
     pub(crate) boot_id: String,
 }
@@ -94,11 +97,17 @@ fn observed(process: ProcessId, facts: &Facts) -> Resource {
             resource.set(name, Value::String(text.clone()));
         }
     }
+    for (name, text) in { facts.kubernetes.iter() }.flat_map(|names| &names.attributes) {
+        resource.set(name, Value::String(text.clone()));
+    }
     resource
 }
 
-/// The script's name says more than its interpreter's.
+/// The workload's name says more than the script's, and that more than its interpreter's.
 fn service_name(facts: &Facts) -> String {
+    if let Some(names) = &facts.kubernetes {
+        return names.service.clone();
+    }
     let observed = facts.script.as_ref().or(facts.executable.as_ref());
     observed.map_or_else(|| "unknown_service".to_owned(), Clone::clone)
 }
@@ -147,6 +156,27 @@ mod tests {
             resource(PROCESS, &facts).text("service.name"),
             Some("named")
         );
+    }
+
+    #[test]
+    fn kubernetes_names_what_the_process_does_not() {
+        let mut facts = python();
+        facts.kubernetes = Some(Names {
+            service: "agent-a".to_owned(),
+            kaos_resource: None,
+            attributes: vec![
+                ("k8s.pod.name", "agent-a-5d9-x".to_owned()),
+                ("service.namespace", "agents".to_owned()),
+            ],
+        });
+        let built = resource(PROCESS, &facts);
+        assert_eq!(built.text("service.name"), Some("agent-a"));
+        assert_eq!(built.text("k8s.pod.name"), Some("agent-a-5d9-x"));
+        facts.otel_resource_attributes = Some("service.namespace=own".to_owned());
+        facts.otel_service_name = Some("named".to_owned());
+        let built = resource(PROCESS, &facts);
+        assert_eq!(built.text("service.namespace"), Some("own"));
+        assert_eq!(built.text("service.name"), Some("named"));
     }
 
     #[test]

@@ -191,6 +191,16 @@ pub(crate) const SERIES_OVERFLOWS: Def = counter(
     "Measurements that went into an overflow series because a metric was full",
 );
 
+/// Failures of watches.
+pub(crate) const KUBERNETES_ERRORS: Def = labelled(
+    &counter(
+        "kaos_probe.kubernetes.errors",
+        "{failure}",
+        "Failures of the watches that tell of pods and namespaces, by resource",
+    ),
+    "resource",
+);
+
 /// All metrics of the probe itself.
 const ALL: [&Def; 19] = [
     &RING_REFUSALS,
@@ -212,6 +222,7 @@ const ALL: [&Def; 19] = [
     &EXPORTS_FAILED,
     &QUEUE_LENGTH,
     &SERIES_OVERFLOWS,
+    &KUBERNETES_ERRORS,
 ];
 
 /// All counters and gauges of the probe. Clones share them.

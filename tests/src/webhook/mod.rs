@@ -148,7 +148,7 @@ impl World {
         };
         setup::register(&world, Route::Service, None).await?;
         setup::unregister(&world.cluster).await?;
-        world.kubeconfig = setup::kubeconfig(&world).await?;
+        world.kubeconfig = setup::kubeconfig(&world.cluster, &world.folder).await?;
         Ok(world)
     }
 

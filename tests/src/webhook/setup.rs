@@ -1,6 +1,6 @@
 //! The objects through which the API server finds the webhook, as the product writes them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -100,16 +100,16 @@ pub async fn endpoints(cluster: &Cluster, ports: &[u16]) -> Result<()> {
 }
 
 /// A kubeconfig for the webhook's own service account: it shall get along with its own rights.
-pub async fn kubeconfig(world: &World) -> Result<PathBuf> {
+pub async fn kubeconfig(cluster: &Cluster, folder: &Path) -> Result<PathBuf> {
     let path = format!("/api/v1/namespaces/{HOME}/serviceaccounts/{NAME}/token");
     let wish = json!({"spec": {"expirationSeconds": 7200}});
-    let answer = world.cluster.send("POST", &path, &wish).await?;
+    let answer = cluster.send("POST", &path, &wish).await?;
     let token = answer.object("a token")?["status"]["token"].clone();
     let ours = std::env::var("KUBECONFIG").context("KUBECONFIG is set")?;
     let mut config: Value = serde_norway::from_str(&std::fs::read_to_string(ours)?)?;
     config["users"][0]["user"] = json!({"token": token});
     config["contexts"][0]["context"]["namespace"] = HOME.into();
-    let file = world.folder.join("webhook.kubeconfig");
+    let file = folder.join("webhook.kubeconfig");
     std::fs::write(&file, config.to_string())?;
     Ok(file)
 }
@@ -130,16 +130,20 @@ pub fn manifest(world: &World, route: Route<'_>, ca: Option<&str>) -> Result<Vec
     if !output.status.success() {
         bail!("manifest: {}", String::from_utf8_lossy(&output.stderr));
     }
-    let text = String::from_utf8(output.stdout)?;
-    let documents = serde_norway::Deserializer::from_str(&text);
-    let objects = documents.map(Value::deserialize);
-    objects
-        .collect::<Result<_, _>>()
-        .context("read the manifest")
+    objects(&String::from_utf8(output.stdout)?).context("read the manifest")
 }
 
-/// Where an object of the manifest belongs.
-fn path(object: &Value) -> Result<String> {
+/// The objects of a YAML text; documents without any are passed over.
+pub fn objects(text: &str) -> Result<Vec<Value>> {
+    let documents = serde_norway::Deserializer::from_str(text);
+    let objects: Vec<Value> = documents
+        .map(Value::deserialize)
+        .collect::<Result<_, _>>()?;
+    Ok(objects.into_iter().filter(|it| !it.is_null()).collect())
+}
+
+/// Where an object belongs in the API.
+pub fn path(object: &Value) -> Result<String> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let api = text(&object["apiVersion"]).context("an apiVersion")?;
     let kind = text(&object["kind"]).context("a kind")?.to_lowercase();
@@ -151,7 +155,16 @@ fn path(object: &Value) -> Result<String> {
     };
     let namespace = text(&object["metadata"]["namespace"]);
     let within = namespace.map_or(String::new(), |it| format!("/namespaces/{it}"));
-    Ok(format!("{root}{within}/{kind}s/{name}"))
+    Ok(format!("{root}{within}/{}/{name}", plural(&kind)))
+}
+
+/// As the API spells a kind in paths: by the rules of English.
+fn plural(kind: &str) -> String {
+    match kind.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None if kind.ends_with('s') => format!("{kind}es"),
+        None => format!("{kind}s"),
+    }
 }
 
 #[cfg(test)]
@@ -170,5 +183,9 @@ mod tests {
         );
         let role = of("rbac.authorization.k8s.io/v1", "ClusterRole", None);
         assert_eq!(role, "/apis/rbac.authorization.k8s.io/v1/clusterroles/n");
+        let policy = of("networking.k8s.io/v1", "NetworkPolicy", Some("x"));
+        assert!(policy.ends_with("/networkpolicies/n"), "{policy}");
+        let class = of("scheduling.k8s.io/v1", "PriorityClass", None);
+        assert!(class.ends_with("/priorityclasses/n"), "{class}");
     }
 }

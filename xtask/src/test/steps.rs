@@ -96,6 +96,12 @@ pub(super) const STEPS: [Step; 15] = [
         run: system::webhook,
     },
     Step {
+        name: "chart",
+        about: "the chart by real helm, against a real API server",
+        quick: false,
+        run: system::chart,
+    },
+    Step {
         name: "demo",
         about: "the README's first command",
         quick: false,

@@ -7,6 +7,7 @@ use super::outcome::run;
 use super::{Args, Outcome};
 use crate::cmd::{cargo, command, is_root, limited, run as run_command, which};
 use crate::paths;
+use crate::peers::Cache;
 
 /// The clients and real servers of the matrix.
 const PEERS: [&str; 10] = [
@@ -113,6 +114,34 @@ pub(super) fn webhook(_: &Args) -> anyhow::Result<Outcome> {
         webhook.args(["--only", scenario]);
     }
     run(&webhook, Duration::from_mins(15))
+}
+
+/// The chart by real helm, against a real API server.
+pub(super) fn chart(_: &Args) -> anyhow::Result<Outcome> {
+    for program in ["go", "ip", "unshare"] {
+        if which(program).is_none() {
+            return Ok(Outcome::skipped(format!("there is no program {program}")));
+        }
+    }
+    let mut build = cargo();
+    build.args(["build", "--release", "--package", "kaos-webhook"]);
+    run_command(&mut limited(&build, Duration::from_mins(20)))?;
+    let e2e = e2e()?;
+    let cache = Cache::from_env()?;
+    let mut install = xtask()?;
+    install.args(["peers", "install", "kubernetes", "helm", "prometheus"]);
+    run_command(&mut limited(&install, Duration::from_mins(30)))?;
+    let mut chart = xtask()?;
+    chart
+        .env("KAOS_HELM", cache.peers().join("helm/helm"))
+        .env(
+            "KAOS_PROMTOOL",
+            cache.peers().join("prometheus/usr/bin/promtool"),
+        )
+        .args(["cluster", "run", "--"])
+        .arg(e2e)
+        .arg("chart");
+    run(&chart, Duration::from_mins(5))
 }
 
 /// The README's first command.
