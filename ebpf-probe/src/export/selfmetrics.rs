@@ -202,7 +202,7 @@ pub(crate) const KUBERNETES_ERRORS: Def = labelled(
 );
 
 /// All metrics of the probe itself.
-const ALL: [&Def; 19] = [
+const ALL: [&Def; 20] = [
     &RING_REFUSALS,
     &RECORDS,
     &BYTES,
