@@ -11,6 +11,7 @@ mod peers;
 mod setup;
 mod test;
 mod tidy;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,8 @@ pub(crate) enum Chore {
     Cluster(cluster::Args),
     /// Check the rules of the house that no other tool checks.
     Tidy(tidy::Args),
+    /// Run the probe on other kernels, in virtual machines.
+    Vm(vm::Args),
 }
 
 fn main() -> ExitCode {
@@ -67,5 +70,6 @@ fn perform(chore: Chore) -> anyhow::Result<()> {
         Chore::Peers(args) => peers::run(&args),
         Chore::Cluster(args) => cluster::run(&args),
         Chore::Tidy(args) => tidy::run(&args),
+        Chore::Vm(args) => vm::run(&args),
     }
 }

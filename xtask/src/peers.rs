@@ -4,13 +4,13 @@
 //! of kaos-telemetry. `cargo xtask peers --help` gives them to other tests and to people.
 
 mod agent;
-mod cache;
+pub(crate) mod cache;
 mod chromium;
 mod cli;
 mod clients;
 mod collector;
 mod command;
-mod debian;
+pub(crate) mod debian;
 mod golang;
 mod helm;
 pub(crate) mod http;
