@@ -8,6 +8,7 @@ mod names;
 mod pods;
 mod policy;
 pub(crate) mod watch;
+mod wire;
 
 use std::sync::{Arc, PoisonError, RwLock};
 

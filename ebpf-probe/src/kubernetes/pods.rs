@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod as ApiPod};
 use webhook_core::names::{
     CAPTURE, COMPONENT, CONTAINERS, EXCLUDE_CONTAINERS, INJECT, SERVICE_NAME,
 };
@@ -10,6 +9,7 @@ use webhook_core::{Kind, NamespaceFacts, Settings};
 
 use super::names::{self, Names, Workload};
 use super::policy::{self, Capture, Verdict};
+use super::wire::{ApiPod, ContainerStatus};
 
 /// A kubelet runs no more pods by far.
 const MOST_PODS: usize = 4096;
@@ -196,13 +196,7 @@ impl Component {
 /// Ids and names of all containers that the kubelet told of: `containerd://<id>`.
 fn ids(pod: &ApiPod) -> Vec<(Box<str>, Box<str>)> {
     let status = pod.status.iter();
-    let lists = status.flat_map(|status| {
-        [
-            &status.container_statuses,
-            &status.init_container_statuses,
-            &status.ephemeral_container_statuses,
-        ]
-    });
+    let lists = status.flat_map(|status| [&status.containers, &status.init, &status.ephemeral]);
     let id = |status: &ContainerStatus| {
         let (_, id) = status.container_id.as_deref()?.split_once("://")?;
         Some((id.into(), status.name.as_str().into()))

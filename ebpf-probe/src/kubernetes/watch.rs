@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use anyhow::Context as _;
 use futures_util::{Stream, StreamExt as _};
-use k8s_openapi::api::core::v1::{Namespace, Pod as ApiPod};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, PartialObjectMeta};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{Config, Error, Event, watcher};
@@ -16,6 +16,7 @@ use webhook_core::NamespaceFacts;
 
 use super::Node;
 use super::pods::Pod;
+use super::wire::ApiPod;
 use crate::export::selfmetrics::{Cell, Counters, KUBERNETES_ERRORS};
 
 /// What it takes to watch.
