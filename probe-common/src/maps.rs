@@ -79,8 +79,11 @@ pub mod counter {
     pub const OVER_CREDIT: u32 = 7;
     /// A call that moved several messages at once: a hole.
     pub const SEVERAL_MESSAGES: u32 = 8;
+    /// Bytes that moved without passing through the memory of the process, as `sendfile` does: a
+    /// hole.
+    pub const NOT_IN_MEMORY: u32 = 9;
     /// How many there are.
-    pub const COUNT: u32 = 9;
+    pub const COUNT: u32 = 10;
     /// Their names, for `/metrics`.
     pub const NAMES: [&str; COUNT as usize] = [
         "ring_full",
@@ -92,6 +95,7 @@ pub mod counter {
         "unpaired_tls_calls",
         "over_credit_bytes",
         "several_messages",
+        "bytes_not_in_memory",
     ];
 }
 

@@ -4,7 +4,8 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_user};
 use aya_ebpf::helpers::{
-    bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_probe_read_user as read_user,
+    bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_probe_read_kernel,
+    bpf_probe_read_user as read_user,
 };
 use probe_common::capture::{
     self, Connection, HTTP, IGNORED, LATE as LATE_CONNECTION, Looked, OPENED, UNKNOWN,
@@ -13,13 +14,16 @@ use probe_common::http::{Look, PEEK};
 use probe_common::maps::{Process, counter};
 use probe_common::record::{Kind, LATE, Open, PIECE, TLS};
 
-use crate::kernel;
+use crate::kernel::{self, Helpers};
 use crate::maps::{Copying, GRANTS, count};
 use crate::records::{has_room, header, send_bytes, send_mark, send_open, send_word};
 
 /// The most pieces and segments of one operation that are looked at; the rest is a hole. A vector
 /// has 1024 segments at the most (`UIO_MAXIOV`), and each takes two steps.
 const STEPS: u32 = 4096;
+/// The same where there is no `bpf_loop`: the verifier walks through each of them. It is what the
+/// credit of a turn takes in pieces of 16 KiB, and some segments.
+const FEW_STEPS: u32 = 96;
 
 /// The bytes of an operation: one buffer, or the buffers of an `iovec` array.
 #[derive(Clone, Copy)]
@@ -28,6 +32,8 @@ pub struct Segments {
     pub vector: u64,
     /// Entries of the array.
     pub entries: u64,
+    /// 1 if the array stands in the kernel's memory. The buffers never do.
+    pub in_kernel: u64,
     /// Address of the first buffer.
     pub buffer: u64,
     /// Bytes of the first buffer.
@@ -41,6 +47,7 @@ impl Segments {
         Self {
             vector: 0,
             entries: 1,
+            in_kernel: 0,
             buffer,
             length,
         }
@@ -49,12 +56,27 @@ impl Segments {
     /// An array of buffers.
     #[inline(always)]
     pub fn many(vector: u64, entries: u64) -> Self {
-        let [buffer, length] = entry(vector, 0);
+        let [buffer, length] = entry(vector, 0, 0);
         Self {
             vector,
             entries,
+            in_kernel: 0,
             buffer,
             length,
+        }
+    }
+
+    /// An array of buffers that the kernel has copied, without the first `skip` bytes of the
+    /// first one.
+    #[inline(always)]
+    pub fn many_in_kernel(vector: u64, entries: u64, skip: u64) -> Self {
+        let [buffer, length] = entry(vector, 0, 1);
+        Self {
+            vector,
+            entries,
+            in_kernel: 1,
+            buffer: buffer.wrapping_add(skip),
+            length: length.saturating_sub(skip),
         }
     }
 }
@@ -84,9 +106,10 @@ pub fn new_id() -> u64 {
     (u64::from(cpu & 0xff) << 56) | (now & 0x00ff_ffff_ffff_ffff)
 }
 
-/// Follows `operation` on `c`, and sends what of it is wanted. `state` is this call's own.
+/// Follows `operation` on `c`, and sends what of it is wanted. `state` is this call's own; `K` is
+/// what the kernel has.
 #[inline(always)]
-pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Copying) {
+pub fn operate<K: Helpers>(c: &mut Connection, operation: &Operation, state: &'static mut Copying) {
     let Operation {
         direction,
         n,
@@ -132,7 +155,7 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
     if segments.vector == 0 && n <= PIECE as u64 && start.wrapping_add(n) <= limit {
         whole(c.id, operation);
     } else {
-        copy(state, c.id, operation, limit, tail);
+        copy::<K>(state, c.id, operation, limit, tail);
     }
 }
 
@@ -185,7 +208,13 @@ fn whole(id: u64, operation: &Operation) {
 /// The state stands in a map's memory, not on the stack: there the verifier takes every value
 /// for unknown, so that all steps of the loop look alike to it and are checked once.
 #[inline(always)]
-fn copy(state: &'static mut Copying, id: u64, operation: &Operation, limit: u64, tail: (u64, u64)) {
+fn copy<K: Helpers>(
+    state: &'static mut Copying,
+    id: u64,
+    operation: &Operation,
+    limit: u64,
+    tail: (u64, u64),
+) {
     let Operation {
         direction,
         n,
@@ -201,14 +230,23 @@ fn copy(state: &'static mut Copying, id: u64, operation: &Operation, limit: u64,
     state.tail = tail;
     state.vector = segments.vector;
     state.entries = segments.entries;
+    state.in_kernel = segments.in_kernel;
     state.index = 0;
     state.at = segments.buffer;
     state.left = min(segments.length, n);
     state.done = 0;
     state.sent = 0;
     let mut context: *mut Copying = state;
-    // SAFETY: the callback has the shape that the helper calls, and the state outlives the call.
-    unsafe { bpf_loop(STEPS, step as *mut c_void, (&raw mut context).cast(), 0) };
+    if K::LOOP {
+        // SAFETY: the callback has the shape that the helper calls; the state outlives the call.
+        unsafe { bpf_loop(STEPS, step as *mut c_void, (&raw mut context).cast(), 0) };
+    } else {
+        for _ in 0..FEW_STEPS {
+            if step(0, &raw const context) == STOP {
+                break;
+            }
+        }
+    }
     // SAFETY: the loop is over; nobody else has the state.
     let state = unsafe { &mut *context };
     if state.sent < state.n {
@@ -231,7 +269,7 @@ extern "C" fn step(_: u64, context: *const *mut Copying) -> i64 {
         if s.done >= s.n || s.index >= s.entries {
             return STOP;
         }
-        let [buffer, length] = entry(s.vector, s.index);
+        let [buffer, length] = entry(s.vector, s.index, s.in_kernel);
         s.at = buffer;
         s.left = min(length, s.n - s.done);
         return GO_ON;
@@ -311,10 +349,17 @@ const UNREADABLE: [u8; PEEK] = [0xff; PEEK];
 
 /// An entry of an `iovec` array: address and length.
 #[inline(always)]
-fn entry(vector: u64, index: u64) -> [u64; 2] {
-    let at = vector.wrapping_add(index.wrapping_mul(16));
-    // SAFETY: the helper checks the address.
-    match unsafe { read_user(at as *const [u64; 2]) } {
+fn entry(vector: u64, index: u64, in_kernel: u64) -> [u64; 2] {
+    let at = vector.wrapping_add(index.wrapping_mul(16)) as *const [u64; 2];
+    // SAFETY: the helpers check the address.
+    let entry = unsafe {
+        if in_kernel == 0 {
+            read_user(at)
+        } else {
+            bpf_probe_read_kernel(at)
+        }
+    };
+    match entry {
         Ok(entry) => entry,
         Err(_) => {
             count(counter::UNREADABLE, 1);

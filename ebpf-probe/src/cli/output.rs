@@ -15,7 +15,7 @@ use crate::discover::{Options, Selector};
 use crate::export::config::Config;
 use crate::export::resource::Registry;
 use crate::export::{Exporter, selfmetrics};
-use crate::kernel::Counters;
+use crate::kernel::{Counters, Tap};
 
 /// How long the last spans may take to reach the collector.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -56,6 +56,9 @@ pub(super) struct Output {
     /// Bytes of the ring between the kernel and the probe, a power of two.
     #[arg(long, default_value_t = probe_common::maps::RING, value_name = "BYTES", value_parser = ring, help_heading = "Limits")]
     ring: u32,
+    /// Hang the socket tap on this instead of the best that the kernel takes.
+    #[arg(long, value_enum, help_heading = "Limits")]
+    tap: Option<Tap>,
 }
 
 fn ring(text: &str) -> Result<u32, String> {
@@ -118,6 +121,7 @@ impl Output {
             },
             content_cap: if self.content { self.content_bytes } else { 0 },
             ring: self.ring,
+            tap: self.tap,
             registry: Arc::clone(&sinks.registry),
             counters: sinks.counters.clone(),
             counted: Box::new(move |counted| publish(&counters, counted)),

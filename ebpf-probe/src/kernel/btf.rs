@@ -28,6 +28,8 @@ pub(crate) struct Btf<'a> {
 const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_ENUM: u32 = 6;
+const KIND_FUNCTION: u32 = 12;
 /// How deep anonymous members and qualifiers are followed.
 const DEPTH: u32 = 8;
 
@@ -73,11 +75,36 @@ impl<'a> Btf<'a> {
         Some(total)
     }
 
+    /// Value of an enumerator, in the enumeration `name`; 32 bits wide.
+    pub(crate) fn enumerator(&self, name: &str, of: &str) -> Option<u32> {
+        let at = self.named(KIND_ENUM, name)?;
+        let n = vlen(u32_at(self.types, at + 4)?) as usize;
+        let mut each = (0..n).map(|i| at + 12 + i * 8);
+        let found = each.find(|at| self.name_at(*at) == Some(of.as_bytes()))?;
+        u32_at(self.types, found + 4)
+    }
+
+    /// Names of the parameters of a function that programs can be attached to.
+    pub(crate) fn parameters(&self, function: &str) -> Option<Vec<&'a [u8]>> {
+        let at = self.named(KIND_FUNCTION, function)?;
+        let prototype = self.resolve(u32_at(self.types, at + 8)?)?;
+        let n = vlen(u32_at(self.types, prototype + 4)?) as usize;
+        (0..n)
+            .map(|i| self.name_at(prototype + 12 + i * 8))
+            .collect()
+    }
+
     fn structure(&self, name: &str) -> Option<usize> {
+        self.named(KIND_STRUCT, name)
+    }
+
+    /// Where the type of this kind and name starts; structures and enumerations of which only the
+    /// name is known are passed over.
+    fn named(&self, wanted: u32, name: &str) -> Option<usize> {
         self.starts.iter().map(|s| *s as usize).find(|at| {
             let info = u32_at(self.types, at + 4).unwrap_or(0);
-            kind(info) == KIND_STRUCT
-                && vlen(info) > 0
+            kind(info) == wanted
+                && (vlen(info) > 0 || wanted == KIND_FUNCTION)
                 && self.name_at(*at) == Some(name.as_bytes())
         })
     }

@@ -6,20 +6,24 @@
 mod btf;
 mod control;
 mod feed;
+mod helpers;
 mod memory;
 mod offsets;
 mod pod;
+mod tap;
 #[cfg(test)]
 mod tests;
 
 use anyhow::{Context as _, anyhow};
-use aya::programs::BtfTracePoint;
 use aya::programs::tp_btf::BtfTracePointLinkId;
+use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel, include_bytes_aligned};
 
 pub(crate) use control::{Attached, Control, Counters};
 pub(crate) use feed::Feed;
 pub(crate) use offsets::VMLINUX;
+use tap::SocketTap;
+pub(crate) use tap::Tap;
 
 static OBJECT: &[u8] = include_bytes_aligned!(env!("KAOS_BPF_OBJECT"));
 
@@ -32,31 +36,60 @@ const TRACEPOINTS: [(&str, &str); 5] = [
     ("process_exit", "sched_process_exit"),
 ];
 
-/// The socket tap, and its tracepoint. While it is attached every system call of the host takes
-/// the kernel's slower way, so it is only while some process is opted in.
-const SOCKET_TAP: (&str, &str) = ("sys_exit", "sys_exit");
-
 /// Loads the programs and starts the process tap. Nothing is captured until a policy says so.
-pub(crate) fn load(ring_bytes: u32) -> anyhow::Result<(Feed, Control)> {
-    let offsets = pod::Pod(offsets::of_this_kernel()?);
+/// The socket tap is the best one that the kernel takes, or `tap`.
+///
+/// The error of a program that the verifier refused holds the end of the verifier's log.
+pub(crate) fn load(ring_bytes: u32, tap: Option<Tap>) -> anyhow::Result<(Feed, Control)> {
+    match load_with(ring_bytes, tap, VerifierLogLevel::DISABLE) {
+        // The log costs seconds, so it is asked for only when there is something to be read.
+        Err(error) if refusal(&error).is_some() => {
+            let again = load_with(ring_bytes, tap, VerifierLogLevel::DEBUG);
+            let log = again.err().and_then(|error| refusal(&error));
+            Err(error.context(log.unwrap_or_default()))
+        }
+        done => done,
+    }
+}
+
+/// Lines of the verifier's log that are shown.
+const LOG_LINES: usize = 30;
+
+/// The end of the verifier's log, if this is a program that was refused.
+fn refusal(error: &anyhow::Error) -> Option<String> {
+    let refused = error.chain().find_map(|cause| match cause.downcast_ref() {
+        Some(ProgramError::LoadError { verifier_log, .. }) => Some(verifier_log.to_string()),
+        _ => None,
+    })?;
+    let lines: Vec<&str> = refused.lines().collect();
+    Some(lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"))
+}
+
+fn load_with(
+    ring_bytes: u32,
+    tap: Option<Tap>,
+    log: VerifierLogLevel,
+) -> anyhow::Result<(Feed, Control)> {
+    let (offsets, helpers) = offsets::of_this_kernel()?;
+    let offsets = pod::Pod(offsets);
+    memory::lift_limit();
     let btf = Btf::from_sys_fs().with_context(|| format!("cannot read {VMLINUX}"))?;
     let mut ebpf = EbpfLoader::new()
         .btf(Some(&btf))
         .override_global("OFFSETS", &offsets, true)
         .map_max_entries("RING", ring_bytes)
-        .verifier_log_level(VerifierLogLevel::DISABLE)
+        .verifier_log_level(log)
         .load(OBJECT)
         .context("cannot load the kernel programs; `kaos-probe doctor` says what is missing")?;
     for (program, tracepoint) in TRACEPOINTS {
         load_one(&mut ebpf, program, tracepoint, &btf)?;
         attach(&mut ebpf, program)?;
     }
-    let (program, tracepoint) = SOCKET_TAP;
-    load_one(&mut ebpf, program, tracepoint, &btf)?;
+    let sockets = SocketTap::choose(&mut ebpf, &btf, helpers, tap)?;
     drop(btf);
     memory::give_back();
     let feed = Feed::new(&mut ebpf)?;
-    let control = Control::new(ebpf)?;
+    let control = Control::new(ebpf, helpers, sockets)?;
     Ok((feed, control))
 }
 

@@ -4,19 +4,21 @@ use anyhow::{Context as _, ensure};
 use probe_common::offsets::{ABSENT, Offsets};
 
 use super::btf::Btf;
+use super::helpers::Helpers;
 
 /// Where the kernel keeps its own type information.
 pub(crate) const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
-/// Reads the offsets of the running kernel.
-pub(crate) fn of_this_kernel() -> anyhow::Result<Offsets> {
+/// Reads the offsets of the running kernel, and what it offers to programs.
+pub(super) fn of_this_kernel() -> anyhow::Result<(Offsets, Helpers)> {
     let blob = std::fs::read(VMLINUX).with_context(|| {
         format!(
             "cannot read {VMLINUX}: the probe needs a kernel built with CONFIG_DEBUG_INFO_BTF \
              (5.10 or newer in every large distribution)"
         )
     })?;
-    from_btf(&Btf::parse(&blob).context("cannot read the kernel's type information")?)
+    let btf = Btf::parse(&blob).context("cannot read the kernel's type information")?;
+    Ok((from_btf(&btf)?, Helpers::of(&btf)))
 }
 
 fn from_btf(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
@@ -26,6 +28,10 @@ fn from_btf(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
             .find_map(|path| btf.offset(name, path))
             .and_then(|n| u16::try_from(n).ok())
             .unwrap_or(ABSENT)
+    };
+    let kind = |name: &str| {
+        let value = btf.enumerator("iter_type", name);
+        value.and_then(|n| u16::try_from(n).ok()).unwrap_or(ABSENT)
     };
     let offsets = Offsets {
         task_files: find("task_struct", &["files"]),
@@ -57,6 +63,23 @@ fn from_btf(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
         tcp_bytes_received: find("tcp_sock", &["bytes_received"]),
         tcp_snd_una: find("tcp_sock", &["snd_una"]),
         tcp_bytes_acked: find("tcp_sock", &["bytes_acked"]),
+        msghdr_iter: find("msghdr", &["msg_iter"]),
+        iter_type: find("iov_iter", &["iter_type", "type"]),
+        iter_offset: find("iov_iter", &["iov_offset"]),
+        iter_count: find("iov_iter", &["count"]),
+        iter_ubuf: find("iov_iter", &["ubuf"]),
+        iter_iov: find("iov_iter", &["__iov", "iov"]),
+        iter_segments: find("iov_iter", &["nr_segs"]),
+        iter_type_mask: match btf.offset("iov_iter", "iter_type") {
+            Some(_) => 0xff,
+            None => 0xfe,
+        },
+        kind_ubuf: kind("ITER_UBUF"),
+        kind_iovec: kind("ITER_IOVEC"),
+        receive_arguments: btf
+            .parameters("tcp_recvmsg")
+            .and_then(|names| u16::try_from(names.len()).ok())
+            .unwrap_or(ABSENT),
     };
     let needed = [
         ("task_struct.files", offsets.task_files),

@@ -8,12 +8,13 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum as _;
 use probe_common::capture;
 use probe_common::maps::{CONNECTIONS, CREDIT, Grant, POLICY_FULL, POLICY_OFF, Process};
 use probe_common::record::{Header, IN, Kind, OUT, Open};
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::{Control, Feed, load};
+use super::{Control, Feed, Tap, load};
 
 /// One at a time: the programs see the whole process.
 static ONE: Mutex<()> = Mutex::new(());
@@ -41,7 +42,10 @@ impl Rig {
 
     fn with_ring(policy: u32, bytes: u32) -> Self {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let (feed, mut control) = load(bytes).expect("these tests want root and a kernel with BTF");
+        let tap = std::env::var("KAOS_TEST_TAP").ok();
+        let tap = tap.map(|name| Tap::from_str(&name, false).expect("a tap's name"));
+        let (feed, mut control) =
+            load(bytes, tap).expect("these tests want root and a kernel with BTF");
         control
             .set_policy(
                 std::process::id(),

@@ -1,0 +1,47 @@
+//! Which of the programs that come in two kinds this kernel takes.
+
+use super::btf::Btf;
+
+/// Programs that come in two kinds, and the kind for kernels without `bpf_loop` (before 5.17).
+const OLDER: [(&str, &str); 8] = [
+    ("sys_exit", "sys_exit_older"),
+    ("send_fexit", "send_fexit_older"),
+    ("receive_fexit", "receive_fexit_older"),
+    ("map_fexit", "map_fexit_older"),
+    ("send_return", "send_return_older"),
+    ("receive_return", "receive_return_older"),
+    ("map_return", "map_return_older"),
+    ("tls_return", "tls_return_older"),
+];
+
+/// What the kernel offers to programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Helpers {
+    /// All that we use.
+    Newer,
+    /// No loops: of a large operation the first pieces are captured, the rest is a hole.
+    Older,
+}
+
+impl Helpers {
+    /// What the kernel with this type information has.
+    pub(super) fn of(btf: &Btf<'_>) -> Self {
+        // Tests hold the kind for older kernels against newer ones too.
+        if cfg!(debug_assertions) && std::env::var_os("KAOS_TEST_OLDER").is_some() {
+            return Self::Older;
+        }
+        match btf.enumerator("bpf_func_id", "BPF_FUNC_loop") {
+            Some(_) => Self::Newer,
+            None => Self::Older,
+        }
+    }
+
+    /// The program to load in the place of `name`.
+    pub(super) fn program(self, name: &'static str) -> &'static str {
+        let older = OLDER.iter().find(|(newer, _)| *newer == name);
+        match (self, older) {
+            (Self::Older, Some((_, older))) => older,
+            _ => name,
+        }
+    }
+}
