@@ -18,8 +18,8 @@ use crate::{cpu, http, rss};
 /// How long it may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The endpoint is known to drop prompts, so that agents get their variables.
-const SETTINGS: &str = "endpoint: http://collector.telemetry:4317\n\
-                        contentStripped: [\"http://collector.telemetry:4317\"]\n";
+const SETTINGS: &str = "endpoint: http://collector.telemetry.svc:4317\n\
+                        contentStripped: [\"http://collector.telemetry.svc:4317\"]\n";
 
 /// A running webhook; it ends with this value.
 pub(super) struct Server {
