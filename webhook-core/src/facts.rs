@@ -317,6 +317,27 @@ impl Kind {
         }
     }
 
+    /// The container that the KAOS operator makes for a component; none for other products.
+    #[must_use]
+    pub const fn kaos_container(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Agent => "agent",
+            Self::McpServer => "mcp-server",
+            Self::ModelApi => "model-api",
+            Self::MemoryStore => "memory",
+            Self::LlmServer => return None,
+        })
+    }
+
+    /// The name that the KAOS operator gives to the service of the resource `name`.
+    #[must_use]
+    pub fn kaos_service(self, name: &str) -> String {
+        match self {
+            Self::MemoryStore => format!("memorystore-{name}"),
+            _ => name.to_owned(),
+        }
+    }
+
     /// The kind that labels spell so.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -1,7 +1,6 @@
 //! What a pod's processes are called.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use webhook_core::Kind;
 
 use super::pods::{Component, Pod};
 
@@ -90,13 +89,7 @@ fn service(pod: &Pod) -> String {
     let of_kaos = pod
         .component
         .as_ref()
-        .and_then(|Component { kind, resource }| {
-            let resource = resource.as_ref()?;
-            Some(match kind {
-                Kind::MemoryStore => format!("memorystore-{resource}"),
-                _ => resource.to_string(),
-            })
-        });
+        .and_then(|Component { kind, resource }| Some(kind.kaos_service(resource.as_ref()?)));
     let workload = pod.workloads.last().map(|(_, name)| name.to_string());
     let said = pod.service_name.as_deref().map(str::to_owned);
     said.or(of_kaos)

@@ -183,13 +183,7 @@ impl Component {
     /// The container that the KAOS operator makes.
     fn container(&self) -> Option<&'static str> {
         self.resource.as_ref()?;
-        Some(match self.kind {
-            Kind::Agent => "agent",
-            Kind::McpServer => "mcp-server",
-            Kind::ModelApi => "model-api",
-            Kind::MemoryStore => "memory",
-            Kind::LlmServer => return None,
-        })
+        self.kind.kaos_container()
     }
 }
 

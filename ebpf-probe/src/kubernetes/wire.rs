@@ -82,3 +82,28 @@ impl kube::Resource for ApiPod {
         &mut self.metadata
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn ids_of_all_containers_are_read_by_the_names_of_the_wire() {
+        let status = |name: &str| json!([{"name": name, "containerID": format!("c://{name}")}]);
+        let pod: ApiPod = serde_json::from_value(json!({
+            "metadata": {"uid": "u"},
+            "spec": {"containers": [{"name": "a", "env": [{"name": "KEY", "value": "k"}]}]},
+            "status": {"containerStatuses": status("a"), "initContainerStatuses": status("b"),
+                       "ephemeralContainerStatuses": status("c")},
+        }))
+        .unwrap();
+        assert!(!format!("{pod:?}").contains("KEY"));
+        let status = pod.status.unwrap();
+        let lists = [status.containers, status.init, status.ephemeral];
+        let ids: Vec<_> = lists.into_iter().flatten().flatten().collect();
+        let ids: Vec<_> = ids.iter().map(|it| it.container_id.as_deref()).collect();
+        assert_eq!(ids, [Some("c://a"), Some("c://b"), Some("c://c")]);
+    }
+}

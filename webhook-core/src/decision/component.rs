@@ -88,22 +88,12 @@ impl<'a> Component<'a> {
     /// The container that the KAOS operator makes.
     pub(crate) fn container(&self) -> Option<&'static str> {
         self.resource?;
-        Some(match self.kind {
-            Kind::Agent => "agent",
-            Kind::McpServer => "mcp-server",
-            Kind::ModelApi => "model-api",
-            Kind::MemoryStore => "memory",
-            Kind::LlmServer => return None,
-        })
+        self.kind.kaos_container()
     }
 
     /// The service name that the KAOS operator gives.
     pub(crate) fn kaos_name(&self) -> Option<String> {
-        let name = self.resource?;
-        Some(match self.kind {
-            Kind::MemoryStore => format!("memorystore-{name}"),
-            _ => name.to_owned(),
-        })
+        self.resource.map(|name| self.kind.kaos_service(name))
     }
 
     /// The name of the service where no annotation gives one.

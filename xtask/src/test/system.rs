@@ -81,15 +81,10 @@ const WEBHOOK_SCENARIOS: [&str; 7] = [
 
 /// The webhook against a real API server, and its outages.
 pub(super) fn webhook(_: &Args) -> anyhow::Result<Outcome> {
-    for program in ["go", "ip", "unshare"] {
-        if which(program).is_none() {
-            return Ok(Outcome::skipped(format!("there is no program {program}")));
-        }
+    if let Some(why) = no_cluster() {
+        return Ok(Outcome::skipped(why));
     }
-    let mut build = cargo();
-    build.args(["build", "--release", "--package", "kaos-webhook"]);
-    run_command(&mut limited(&build, Duration::from_mins(20)))?;
-    let e2e = e2e()?;
+    let e2e = e2e_and_webhook()?;
     let mut install = xtask()?;
     install.args(["peers", "install", "kubernetes", "agent"]);
     run_command(&mut limited(&install, Duration::from_mins(30)))?;
@@ -106,15 +101,10 @@ pub(super) fn webhook(_: &Args) -> anyhow::Result<Outcome> {
 
 /// The chart by real helm, against a real API server.
 pub(super) fn chart(_: &Args) -> anyhow::Result<Outcome> {
-    for program in ["go", "ip", "unshare"] {
-        if which(program).is_none() {
-            return Ok(Outcome::skipped(format!("there is no program {program}")));
-        }
+    if let Some(why) = no_cluster() {
+        return Ok(Outcome::skipped(why));
     }
-    let mut build = cargo();
-    build.args(["build", "--release", "--package", "kaos-webhook"]);
-    run_command(&mut limited(&build, Duration::from_mins(20)))?;
-    let e2e = e2e()?;
+    let e2e = e2e_and_webhook()?;
     let cache = Cache::from_env()?;
     let mut install = xtask()?;
     install.args(["peers", "install", "kubernetes", "helm", "prometheus"]);
@@ -130,6 +120,21 @@ pub(super) fn chart(_: &Args) -> anyhow::Result<Outcome> {
         .arg(e2e)
         .arg("chart");
     run(&chart, Duration::from_mins(5))
+}
+
+/// Why no control plane can be built and started here, if it cannot.
+fn no_cluster() -> Option<String> {
+    let programs = ["go", "ip", "unshare"].into_iter();
+    let missing = { programs }.find(|program| which(program).is_none());
+    missing.map(|program| format!("there is no program {program}"))
+}
+
+/// Builds the webhook as it is shipped, and what holds it against real parts; says where that is.
+fn e2e_and_webhook() -> anyhow::Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["build", "--release", "--package", "kaos-webhook"]);
+    run_command(&mut limited(&build, Duration::from_mins(20)))?;
+    e2e()
 }
 
 /// The README's first command.
