@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::built;
 use crate::webhook::cluster::Cluster;
-use crate::webhook::report::Report;
+use crate::webhook::report::{self, Report};
 use crate::webhook::setup::HOME;
 use helm::Helm;
 
@@ -53,18 +53,7 @@ pub struct World {
 impl ChartArgs {
     /// Runs the scenarios, prints the table, and fails unless all hold.
     pub fn run(self) -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()?;
-        let report = runtime.block_on(self.scenarios())?;
-        println!("{report}");
-        if report.is_empty() {
-            bail!("no scenario has such a name");
-        }
-        if report.failed() > 0 {
-            bail!("{} of {} scenarios failed", report.failed(), report.len());
-        }
-        Ok(())
+        report::conclude(self.scenarios())
     }
 
     async fn scenarios(&self) -> Result<Report> {

@@ -64,18 +64,7 @@ pub struct World {
 impl WebhookArgs {
     /// Runs the scenarios, prints the table, and fails unless all hold.
     pub fn run(self) -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()?;
-        let report = runtime.block_on(self.scenarios())?;
-        println!("{report}");
-        if report.is_empty() {
-            bail!("no scenario has such a name");
-        }
-        if report.failed() > 0 {
-            bail!("{} of {} scenarios failed", report.failed(), report.len());
-        }
-        Ok(())
+        report::conclude(self.scenarios())
     }
 
     async fn scenarios(&self) -> Result<Report> {

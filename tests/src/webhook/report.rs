@@ -3,7 +3,23 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+
+/// Runs scenarios, prints their table, and fails unless all hold.
+pub fn conclude(scenarios: impl Future<Output = Result<Report>>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let report = runtime.block_on(scenarios)?;
+    println!("{report}");
+    if report.is_empty() {
+        bail!("no scenario has such a name");
+    }
+    if report.failed() > 0 {
+        bail!("{} of {} scenarios failed", report.failed(), report.len());
+    }
+    Ok(())
+}
 
 /// Scenarios that were run, in their order.
 #[derive(Debug, Default)]
