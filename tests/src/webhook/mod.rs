@@ -52,6 +52,9 @@ pub struct WebhookArgs {
     keep: Option<PathBuf>,
 }
 
+/// How long the API server may take for a new or deleted registration.
+const TAKEN_UP: Duration = Duration::from_secs(30);
+
 /// What all scenarios share.
 pub struct World {
     cluster: Cluster,
@@ -73,7 +76,11 @@ impl WebhookArgs {
         macro_rules! scenario {
             ($name:expr, $future:expr) => {
                 if self.wants($name) {
+                    let before = report.failed();
                     report.run($name, $future).await;
+                    if report.failed() > before {
+                        world.clear().await?;
+                    }
                 }
             };
         }
@@ -136,7 +143,7 @@ impl World {
             kubeconfig: PathBuf::new(),
         };
         setup::register(&world, Route::Service, None).await?;
-        setup::unregister(&world.cluster).await?;
+        setup::unregister(&world).await?;
         world.kubeconfig = setup::kubeconfig(&world.cluster, &world.folder).await?;
         Ok(world)
     }
@@ -171,20 +178,44 @@ impl World {
 
     /// Waits until the API server has taken up a new registration: a dry run is injected into.
     async fn settle(&self) -> Result<()> {
+        let injects = async || self.injects().await;
+        until(TAKEN_UP, "the API server calls the webhook", injects).await
+    }
+
+    /// Waits until the API server calls no webhook that answers.
+    async fn forgets(&self) -> Result<()> {
+        let forgotten = async || Ok(!self.injects().await?);
+        until(TAKEN_UP, "the API server forgets the webhook", forgotten).await
+    }
+
+    /// Waits until the API server has taken up a registration under which nobody answers.
+    async fn fails_open(&self) -> Result<()> {
+        let before = self.fail_open().await?;
+        let opened = async || Ok(!self.injects().await? && self.fail_open().await? > before);
+        until(TAKEN_UP, "the API server calls nobody", opened).await
+    }
+
+    /// Whether a dry run is injected into.
+    async fn injects(&self) -> Result<bool> {
         const PROBE: &str = "settle";
         self.opted_in(PROBE).await?;
         let path = format!("/api/v1/namespaces/{PROBE}/pods?dryRun=All");
         let pod = Shape::Agent.pod("settle", "settle");
-        let before = env(&pod, "agent").len();
-        until(
-            Duration::from_secs(30),
-            "the API server calls the webhook",
-            async || {
-                let answer = self.cluster.send("POST", &path, &pod).await?;
-                Ok(env(&answer.object("a dry run")?, "agent").len() > before)
-            },
-        )
-        .await
+        let answer = self.cluster.send("POST", &path, &pod).await?;
+        let created = answer.object("a dry run")?;
+        Ok(env(&created, "agent").len() > env(&pod, "agent").len())
+    }
+
+    /// Takes away what a failed scenario has left: its pods would be counted in the next.
+    async fn clear(&self) -> Result<()> {
+        let opted_in = "/api/v1/namespaces?labelSelector=telemetry.kaos.tools/inject%3Denabled";
+        let list = self.cluster.get(opted_in).await?;
+        for namespace in list["items"].as_array().context("a list")? {
+            if let Some(name) = namespace["metadata"]["name"].as_str() {
+                self.remove(name).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The webhook with the tests' settings, as its own service account.

@@ -50,7 +50,6 @@ pub async fn run(world: &World, outage: Outage) -> Result<String> {
     // Ready only when the API server is told to trust it.
     let timeout = reach(world, &authority, port).await?;
     replica.ready().await?;
-    let before = world.fail_open().await?;
     let pod = Shape::Agent.pod("before", "a");
     let pod = world.create(&namespace, &pod).await?;
     if env(&pod, "agent").len() == submitted() {
@@ -70,6 +69,7 @@ pub async fn run(world: &World, outage: Outage) -> Result<String> {
             let port = hole.insert(Blackhole::open()?).port();
             let url = format!("https://{}:{port}", world.cluster.address());
             register(world, Route::Url(&url), Some(authority.pem())).await?;
+            world.fails_open().await?;
         }
         Outage::Expired => {
             replica.signal(Signal::KILL)?;
@@ -79,7 +79,12 @@ pub async fn run(world: &World, outage: Outage) -> Result<String> {
             replica.listens().await?;
         }
     }
+    let before = world.fail_open().await?;
     let slowest = missed(world, &namespace, timeout).await?;
+    let opened = world.fail_open().await? - before;
+    if (opened - PODS as f64).abs() > 0.5 {
+        bail!("{PODS} pods were missed, the API server counts {opened}");
+    }
 
     // Back.
     let back = Instant::now();
@@ -98,10 +103,6 @@ pub async fn run(world: &World, outage: Outage) -> Result<String> {
     replica.metric_becomes(GAUGE, PODS, COUNTED_WITHIN).await?;
     let counted = back.elapsed();
     told(world, &namespace).await?;
-    let opened = world.fail_open().await? - before;
-    if (opened - PODS as f64).abs() > 0.5 {
-        bail!("{PODS} pods were missed, the API server counts {opened}");
-    }
     // What is made now is injected again.
     let pod = Shape::Agent.pod("after", "a");
     let pod = world.create(&namespace, &pod).await?;

@@ -21,7 +21,7 @@ const GAUGE: &str = "kaos_webhook_uninjected_pods";
 
 /// A Deployment and a bare pod come before the webhook does.
 pub async fn restarted(world: &World) -> Result<String> {
-    unregister(&world.cluster).await?;
+    unregister(world).await?;
     world.opted_in(NAMESPACE).await?;
     let deployments = format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{NAME}");
     world.cluster.apply(&deployments, &deployment()).await?;

@@ -47,7 +47,7 @@ pub fn settings() -> Value {
 /// Gives how long the API server will wait for it, in seconds.
 pub async fn register(world: &World, route: Route<'_>, ca: Option<&str>) -> Result<u64> {
     // Deleted first: what another registration wrote shall not stay beside this one.
-    unregister(&world.cluster).await?;
+    unregister(world).await?;
     let mut timeout = 0;
     for object in manifest(world, route, ca)? {
         let seconds = &object["webhooks"][0]["timeoutSeconds"];
@@ -58,9 +58,13 @@ pub async fn register(world: &World, route: Route<'_>, ca: Option<&str>) -> Resu
 }
 
 /// Takes the webhook out of the API server's sight.
-pub async fn unregister(cluster: &Cluster) -> Result<()> {
+///
+/// It goes on by the old registration for a moment; whoever then waits for a new one to be taken
+/// up must not take the old one for it, and meet the gap between them.
+pub async fn unregister(world: &World) -> Result<()> {
     let name = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
-    cluster.delete(&format!("{name}/{NAME}")).await
+    world.cluster.delete(&format!("{name}/{NAME}")).await?;
+    world.forgets().await
 }
 
 /// Those replicas of the Service that are to get requests, by their ports.
