@@ -2,6 +2,7 @@
 //!
 //! A step that fails does not hide the ones after it. What is skipped says why.
 
+mod ahead;
 mod fuzz;
 mod outcome;
 mod steps;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
+use self::ahead::Ahead;
 pub(crate) use outcome::{Outcome, Tally};
 
 /// Options of `test`.
@@ -40,6 +42,8 @@ struct Step {
     about: &'static str,
     /// Belongs to `--quick`.
     quick: bool,
+    /// Runs third parties' programs beside ours.
+    parts: bool,
     run: fn(&Args) -> anyhow::Result<Outcome>,
 }
 
@@ -59,7 +63,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let chosen = choose(args)?;
-    let done: Vec<Done> = chosen.into_iter().map(|step| perform(step, args)).collect();
+    let done = perform_all(&chosen, args);
     println!("\n{}", table(&done));
     let total = done
         .iter()
@@ -82,6 +86,25 @@ fn choose(args: &Args) -> anyhow::Result<Vec<&'static Step>> {
         only => only.iter().any(|name| name == step.name),
     };
     Ok(steps::STEPS.iter().filter(wanted).collect())
+}
+
+fn perform_all(steps: &[&Step], args: &Args) -> Vec<Done> {
+    let wants_parts = steps.iter().any(|step| step.parts);
+    let mut ahead = Ahead::nothing();
+    let mut done = Vec::new();
+    for step in steps {
+        if step.parts {
+            ahead.wait();
+        }
+        done.push(perform(step, args));
+        if step.name == steps::SETUP && wants_parts {
+            ahead = Ahead::start().unwrap_or_else(|error| {
+                println!("nothing is built ahead: {error:#}");
+                Ahead::nothing()
+            });
+        }
+    }
+    done
 }
 
 fn perform(step: &Step, args: &Args) -> Done {
@@ -166,6 +189,7 @@ mod tests {
             name: "woe",
             about: "fails",
             quick: false,
+            parts: false,
             run: |_| bail!("first line\nsecond line"),
         };
         let done = perform(&step, &Args::default());

@@ -1,5 +1,5 @@
 """A small MCP server: one tool that works and one that fails. Usage: weather.py PORT"""
-import sys
+import argparse
 
 from fastmcp import FastMCP
 
@@ -18,4 +18,15 @@ def get_tide(city: str) -> str:
     raise ValueError(f"{city} has no coast")
 
 
-mcp.run(transport="http", host="127.0.0.1", show_banner=False, port=int(sys.argv[1]))
+parser = argparse.ArgumentParser()
+parser.add_argument("port", type=int)
+parser.add_argument("--ssl-keyfile")
+parser.add_argument("--ssl-certfile")
+arguments = vars(parser.parse_args())
+mcp.run(
+    transport="http",
+    host="127.0.0.1",
+    show_banner=False,
+    port=arguments.pop("port"),
+    uvicorn_config=arguments,
+)

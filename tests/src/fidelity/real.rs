@@ -8,6 +8,11 @@ use super::compare::{Side, Verdict};
 use super::process::ClientLine;
 use super::span::{Kind, SeenSpan};
 
+/// A KAOS agent, which speaks as a model does and is none.
+const AGENT: &str = "agent";
+/// What its spans have in place of a model.
+const INVOKED: &str = "invoke_agent";
+
 /// A cell with a real server.
 #[derive(Clone, Copy, Debug)]
 pub struct RealCell {
@@ -34,6 +39,12 @@ pub struct RealCell {
 }
 
 impl RealCell {
+    /// Its server is an agent: no model, and the tokens are its model's.
+    #[must_use]
+    pub fn is_agent(&self) -> bool {
+        self.peer == AGENT
+    }
+
     /// The cell in words.
     #[must_use]
     pub fn name(&self) -> String {
@@ -51,6 +62,10 @@ impl RealCell {
         )
     }
 }
+
+/// Cells that the table cannot have, and why.
+pub const NOT_TO_BE_HAD: [(&str, &str); 1] =
+    [("ollama over TLS", "its server speaks plain HTTP alone")];
 
 /// All of them; cells of one server follow each other, so that it is started once.
 #[must_use]
@@ -79,13 +94,20 @@ pub fn all() -> Vec<RealCell> {
         };
         cells.push(node);
     }
-    let proxy = |lib, api, stream| RealCell {
-        peer: "litellm",
-        upstream: Some("llama"),
-        ..llama(lib, api, stream, false)
-    };
-    cells.push(proxy("openai", "chat", true));
-    cells.push(proxy("openai-async", "chat", false));
+    for (peer, tls) in [
+        ("litellm", false),
+        ("litellm", true),
+        (AGENT, false),
+        (AGENT, true),
+    ] {
+        let forwards = |lib, stream| RealCell {
+            peer,
+            upstream: Some("llama"),
+            ..llama(lib, "chat", stream, tls)
+        };
+        cells.push(forwards("openai", true));
+        cells.push(forwards("openai-async", false));
+    }
     let ollama = |lib, api, stream| RealCell {
         peer: "ollama",
         ..llama(lib, api, stream, false)
@@ -93,12 +115,17 @@ pub fn all() -> Vec<RealCell> {
     cells.push(ollama("ollama", "ollama-chat", true));
     cells.push(ollama("ollama-async", "ollama-generate", false));
     cells.push(ollama("openai", "chat", true));
-    for peer in ["mcp", "mcp-sessions"] {
+    for (peer, tls) in [
+        ("mcp", false),
+        ("mcp", true),
+        ("mcp-sessions", false),
+        ("mcp-sessions", true),
+    ] {
         let tool = |script| RealCell {
             peer,
             script,
             model: "get_weather",
-            ..llama("mcp", "mcp", false, false)
+            ..llama("mcp", "mcp", false, tls)
         };
         cells.push(tool("python/mcp_client.py"));
         cells.push(tool("node/sdk.mjs"));
@@ -108,11 +135,12 @@ pub fn all() -> Vec<RealCell> {
 
 /// Holds the spans of one server's port against what the clients saw.
 #[must_use]
-pub fn compare(lines: &[ClientLine], spans: &[SeenSpan]) -> Verdict {
+pub fn compare(cell: &RealCell, lines: &[ClientLine], spans: &[SeenSpan]) -> Verdict {
+    let answers: Vec<Answer> = lines.iter().map(|line| expected(cell, line)).collect();
     let side = |kind| {
         let answered = |span: &&SeenSpan| span.kind == kind && !is_retried(span);
         let spans: Vec<&SeenSpan> = spans.iter().filter(answered).collect();
-        side(lines, &spans)
+        side(&answers, &spans)
     };
     let (client, one) = side(Kind::Client);
     let (server, other) = side(Kind::Server);
@@ -133,24 +161,14 @@ fn is_retried(span: &SeenSpan) -> bool {
 /// other.
 type Answer = (Option<String>, Option<String>, Option<u64>, Option<u64>);
 
-fn side(lines: &[ClientLine], spans: &[&SeenSpan]) -> (Side, Vec<String>) {
+fn side(answers: &[Answer], spans: &[&SeenSpan]) -> (Side, Vec<String>) {
     let mut side = Side::default();
     let mut left: BTreeMap<Answer, usize> = BTreeMap::new();
     for span in spans {
         *left.entry(seen(span)).or_default() += 1;
     }
-    for line in lines {
-        let mut answer = (
-            line.id.clone(),
-            line.answered.clone(),
-            line.input,
-            line.output,
-        );
-        if answer.1.is_none() {
-            // A tool's answer names nothing: the tool is what was asked for.
-            answer.1 = Some(line.asked.clone());
-        }
-        match left.get_mut(&answer).filter(|count| **count > 0) {
+    for answer in answers {
+        match left.get_mut(answer).filter(|count| **count > 0) {
             Some(count) => {
                 *count -= 1;
                 side.exact += 1;
@@ -169,12 +187,25 @@ fn side(lines: &[ClientLine], spans: &[&SeenSpan]) -> (Side, Vec<String>) {
     )
 }
 
+/// What the client got, as spans should have it.
+fn expected(cell: &RealCell, line: &ClientLine) -> Answer {
+    if cell.is_agent() {
+        return (line.id.clone(), Some(INVOKED.to_owned()), None, None);
+    }
+    // A tool's answer names nothing: the tool is what was asked for.
+    let named = line.answered.clone().or_else(|| Some(line.asked.clone()));
+    (line.id.clone(), named, line.input, line.output)
+}
+
 fn seen(span: &SeenSpan) -> Answer {
     let text = |name: &str| span.text(name).map(str::to_owned);
+    let invoked = || text("gen_ai.operation.name").filter(|name| name == INVOKED);
     let number = |name: &str| span.attributes.get(name).and_then(Value::as_u64);
     (
         text("gen_ai.response.id"),
-        text("gen_ai.response.model").or_else(|| text("gen_ai.tool.name")),
+        text("gen_ai.response.model")
+            .or_else(|| text("gen_ai.tool.name"))
+            .or_else(invoked),
         number("gen_ai.usage.input_tokens"),
         number("gen_ai.usage.output_tokens"),
     )
@@ -210,6 +241,32 @@ mod tests {
         }
     }
 
+    fn cell(peer: &'static str) -> RealCell {
+        let mut cells = all().into_iter();
+        cells.find(|cell| cell.peer == peer).expect("a cell")
+    }
+
+    #[test]
+    fn an_agents_answer_has_no_model_and_no_tokens() {
+        let attributes = json!({"gen_ai.response.id": "a", "gen_ai.operation.name": INVOKED});
+        let of = |kind| SeenSpan {
+            kind,
+            attributes: attributes
+                .as_object()
+                .expect("an object")
+                .clone()
+                .into_iter()
+                .collect(),
+            ..SeenSpan::default()
+        };
+        let spans = [of(Kind::Client), of(Kind::Server)];
+        let lines = [line(Some("a"), 0)];
+        assert!(compare(&cell(AGENT), &lines, &spans).is_perfect());
+        assert!(!compare(&cell("llama"), &lines, &spans).is_perfect());
+        let model = both(Some("a"), 0);
+        assert!(!compare(&cell(AGENT), &lines, &model).is_perfect());
+    }
+
     fn both(id: Option<&str>, output: u64) -> [SeenSpan; 2] {
         [
             span(id, output, Kind::Client),
@@ -220,6 +277,8 @@ mod tests {
     #[test]
     fn answers_are_found_once_on_each_side() {
         let lines = [line(Some("a"), 5), line(None, 6), line(None, 6)];
+        let compare =
+            |lines: &[ClientLine], spans: &[SeenSpan]| compare(&cell("llama"), lines, spans);
         let spans = [both(Some("a"), 5), both(None, 6), both(None, 6)].concat();
         assert!(compare(&lines, &spans).is_perfect());
         assert!(!compare(&lines, &spans[1..]).is_perfect(), "one is missing");

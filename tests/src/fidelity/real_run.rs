@@ -105,7 +105,7 @@ fn judge(matrix: &Matrix, cell: &RealCell, servers: &Servers, tag: &str) -> Resu
         spans.retain(|span| !is_hung_up(span));
         spans
     };
-    let mut verdict = compare(&lines, &of_port(server.port(), skipped.0));
+    let mut verdict = compare(cell, &lines, &of_port(server.port(), skipped.0));
     if let Some(behind) = behind {
         // A proxy gives ids and names of its own or those of the model: only counts are sure.
         let answered = of_port(behind.port(), skipped.1).len();

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::compare::{Side, Verdict};
+use super::real::NOT_TO_BE_HAD;
 use super::stats::Deviations;
 
 /// Picks a side.
@@ -122,6 +123,9 @@ impl Report {
         );
         for row in &self.rows {
             line(&mut text, row);
+        }
+        for (cell, why) in NOT_TO_BE_HAD {
+            let _ = writeln!(text, "| {cell} | | | | | | | | | not to be had: {why} |");
         }
         text
     }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::running::Ready;
+use super::tls::Tls;
 use super::{Cache, Peer, Recipe, Service, Serving, python};
 
 /// A KAOS agent server, of one of two generations of its libraries.
@@ -64,12 +64,8 @@ impl Peer for Agent {
             .env("OPENAI_API_KEY", "not-needed")
             .args(["--factory", "pais.server:get_app"])
             .args(["--host", "127.0.0.1", "--port", &port.to_string()]);
-        Ok(Some(Service {
-            command,
-            ready: Ready::Http {
-                port,
-                path: "/ready",
-            },
-        }))
+        let arguments = ["--ssl-keyfile", "--ssl-certfile"];
+        let ready = Tls::ready(cache, serving, "/ready", arguments, &mut command)?;
+        Ok(Some(Service { command, ready }))
     }
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::running::Ready;
+use super::tls::Tls;
 use super::{Cache, Peer, Recipe, Service, Serving, python};
 
 const LOCK: &str = include_str!("../../../tests/peers/python/litellm.txt");
@@ -50,12 +50,14 @@ impl Peer for LiteLlm {
             .arg("--config")
             .arg(config)
             .args(["--host", "127.0.0.1", "--port", &port.to_string()]);
-        Ok(Some(Service {
-            command,
-            ready: Ready::Http {
-                port,
-                path: "/health/liveliness",
-            },
-        }))
+        let arguments = ["--ssl_keyfile_path", "--ssl_certfile_path"];
+        let ready = Tls::ready(
+            cache,
+            serving,
+            "/health/liveliness",
+            arguments,
+            &mut command,
+        )?;
+        Ok(Some(Service { command, ready }))
     }
 }

@@ -8,7 +8,6 @@ use anyhow::{Context as _, Result};
 
 use super::command::quiet;
 use super::model::TinyModel;
-use super::running::Ready;
 use super::tls::Tls;
 use super::{Cache, Peer, Recipe, Service, Serving, debian, python};
 
@@ -70,19 +69,8 @@ impl Peer for Llama {
             .args(["-t", "1", "-tb", "1", "-c", "8192", "--parallel", "2"])
             .args(["--jinja", "--alias", "tiny", "--metrics"])
             .args(["--host", "127.0.0.1", "--port", &port.to_string()]);
-        let path = "/health";
-        let ready = if serving.tls {
-            let tls = Tls.install(cache)?;
-            command
-                .arg("--ssl-key-file")
-                .arg(tls.join("key.pem"))
-                .arg("--ssl-cert-file")
-                .arg(tls.join("cert.pem"));
-            let ca = tls.join("ca.pem");
-            Ready::Https { port, path, ca }
-        } else {
-            Ready::Http { port, path }
-        };
+        let arguments = ["--ssl-key-file", "--ssl-cert-file"];
+        let ready = Tls::ready(cache, serving, "/health", arguments, &mut command)?;
         Ok(Some(Service { command, ready }))
     }
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::running::Ready;
+use super::tls::Tls;
 use super::{Cache, Peer, Recipe, Service, Serving, python};
 
 const SERVER: &str = include_str!("../../../tests/peers/mcp/weather.py");
@@ -60,10 +60,9 @@ impl Peer for McpServer {
             .env("FASTMCP_CHECK_FOR_UPDATES", "off")
             .arg(script)
             .arg(port.to_string());
-        Ok(Some(Service {
-            command,
-            // Any answer will do: MCP itself takes no plain GET.
-            ready: Ready::Http { port, path: "/" },
-        }))
+        let arguments = ["--ssl-keyfile", "--ssl-certfile"];
+        // Any answer will do: MCP itself takes no plain GET.
+        let ready = Tls::ready(cache, serving, "/", arguments, &mut command)?;
+        Ok(Some(Service { command, ready }))
     }
 }

@@ -6,12 +6,36 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::command::quiet;
-use super::{Cache, Peer, Recipe};
+use super::running::Ready;
+use super::{Cache, Peer, Recipe, Serving};
 
 const RECIPE: &str = "P-256; CA and server for localhost, 127.0.0.1, ::1; 3650 days; v1";
 
 /// `ca.pem`, `cert.pem` and `key.pem`, made by the openssl program.
 pub(crate) struct Tls;
+
+impl Tls {
+    /// Lets a server serve TLS if that is wished, by its own arguments for key and certificate;
+    /// gives how to see that it does.
+    pub(super) fn ready(
+        cache: &Cache,
+        serving: &Serving,
+        path: &'static str,
+        [key, certificate]: [&str; 2],
+        command: &mut Command,
+    ) -> Result<Ready> {
+        let port = serving.port;
+        if !serving.tls {
+            return Ok(Ready::Http { port, path });
+        }
+        let folder = Self.install(cache)?;
+        command
+            .args([key.as_ref(), folder.join("key.pem").as_os_str()])
+            .args([certificate.as_ref(), folder.join("cert.pem").as_os_str()]);
+        let ca = folder.join("ca.pem");
+        Ok(Ready::Https { port, path, ca })
+    }
+}
 
 impl Peer for Tls {
     fn name(&self) -> &'static str {

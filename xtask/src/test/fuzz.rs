@@ -5,7 +5,10 @@
 //! would find nothing there; coverage and comparisons are traced by stable flags.
 
 use std::fs;
+use std::num::NonZero;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -44,13 +47,42 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         .env("CARGO_TARGET_DIR", &build_dir)
         .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
     run_command(&mut build).context("the fuzz targets do not build")?;
-    let mut outcome = Outcome::default();
-    for target in targets {
-        let binary = build_dir.join(TARGET).join("release").join(&target);
-        let seconds = args.fuzz_seconds.unwrap_or(usual_seconds(&target));
-        outcome = outcome.and(fuzz(&package, &target, &binary, seconds)?);
-    }
-    Ok(outcome)
+    let one = |target: &str| {
+        let binary = build_dir.join(TARGET).join("release").join(target);
+        let seconds = args.fuzz_seconds.unwrap_or(usual_seconds(target));
+        fuzz(&package, target, &binary, seconds)
+    };
+    side_by_side(targets, one)
+}
+
+/// Each target has one thread, so there are as many at once as processors.
+fn side_by_side(
+    targets: Vec<String>,
+    one: impl Fn(&str) -> anyhow::Result<Outcome> + Sync,
+) -> anyhow::Result<Outcome> {
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    let waiting = Mutex::new(targets.into_iter());
+    let next = || {
+        waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next()
+    };
+    let work = || {
+        let mut outcome = Outcome::default();
+        while let Some(target) = next() {
+            outcome = outcome.and(one(&target)?);
+        }
+        anyhow::Ok(outcome)
+    };
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let mut ended = running.into_iter().map(ScopedJoinHandle::join);
+        ended.try_fold(Outcome::default(), |sum, outcome| {
+            let outcome = outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok(sum.and(outcome?))
+        })
+    })
 }
 
 fn fuzz(package: &Path, target: &str, binary: &Path, seconds: u32) -> anyhow::Result<Outcome> {
@@ -124,6 +156,26 @@ fn targets(package: &Path) -> anyhow::Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_target_runs_once_and_a_failure_is_told() {
+        let names: Vec<String> = (0..7).map(|number| format!("t{number}")).collect();
+        let seen = Mutex::new(Vec::new());
+        let one = |target: &str| {
+            seen.lock().unwrap().push(target.to_owned());
+            Ok(Outcome::passed())
+        };
+        let outcome = side_by_side(names.clone(), one).unwrap();
+        assert_eq!(outcome.tally.passed, 7);
+        let mut ran = seen.into_inner().unwrap();
+        ran.sort();
+        assert_eq!(ran, names);
+        let fails = |target: &str| match target {
+            "t5" => anyhow::bail!("t5"),
+            _ => Ok(Outcome::passed()),
+        };
+        assert!(side_by_side(names, fails).is_err());
+    }
 
     #[test]
     fn the_decision_is_a_target_and_runs_for_longer() {

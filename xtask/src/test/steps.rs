@@ -10,95 +10,113 @@ use crate::cmd::{cargo, command, limited, succeeds};
 use crate::setup::Route;
 use crate::{build, paths, setup, tidy};
 
+/// The step after which third parties' programs can be built.
+pub(super) const SETUP: &str = "setup";
+
 pub(super) const STEPS: [Step; 15] = [
     Step {
-        name: "setup",
+        name: SETUP,
         about: "install what is missing",
         quick: false,
+        parts: false,
         run: prepare,
     },
     Step {
         name: "fmt",
         about: "rustfmt, all packages",
         quick: true,
+        parts: false,
         run: format,
     },
     Step {
         name: "tidy",
         about: "the rules of the house",
         quick: true,
+        parts: false,
         run: check_rules,
     },
     Step {
         name: "build",
         about: "kernel programs and probe",
         quick: true,
+        parts: false,
         run: build_both,
     },
     Step {
         name: "clippy",
         about: "lints, warnings denied",
         quick: true,
+        parts: false,
         run: lint,
     },
     Step {
         name: "kernel-clippy",
         about: "lints, kernel half",
         quick: false,
+        parts: false,
         run: lint_kernel,
     },
     Step {
         name: "deny",
         about: "licences, bans, sources, advisories",
         quick: false,
+        parts: false,
         run: deny,
     },
     Step {
         name: "unit",
         about: "unit and property tests",
         quick: true,
+        parts: false,
         run: unit,
     },
     Step {
         name: "fuzz",
         about: "each fuzz target for a moment",
         quick: false,
+        parts: false,
         run: fuzz::run,
     },
     Step {
         name: "fidelity",
         about: "every call of many clients, once and exactly",
         quick: false,
+        parts: true,
         run: system::fidelity,
     },
     Step {
         name: "otlp",
         about: "a real collector gets the same spans by gRPC and by HTTP",
         quick: false,
+        parts: true,
         run: system::otlp,
     },
     Step {
         name: "doctor",
         about: "what doctor says of real programs",
         quick: false,
+        parts: true,
         run: system::doctor,
     },
     Step {
         name: "webhook",
         about: "the webhook against a real API server",
         quick: false,
+        parts: true,
         run: system::webhook,
     },
     Step {
         name: "chart",
         about: "the chart by real helm, against a real API server",
         quick: false,
+        parts: true,
         run: system::chart,
     },
     Step {
         name: "demo",
         about: "the README's first command",
         quick: false,
+        parts: true,
         run: system::demo,
     },
 ];
