@@ -64,8 +64,13 @@ impl RealCell {
 }
 
 /// Cells that the table cannot have, and why.
-pub const NOT_TO_BE_HAD: [(&str, &str); 1] =
-    [("ollama over TLS", "its server speaks plain HTTP alone")];
+pub const NOT_TO_BE_HAD: [(&str, &str); 2] = [
+    ("ollama over TLS", "its server speaks plain HTTP alone"),
+    (
+        "agent over TLS",
+        "nothing tells the client's side that this server is an agent: its span is a chat",
+    ),
+];
 
 /// All of them; cells of one server follow each other, so that it is started once.
 #[must_use]
@@ -94,12 +99,7 @@ pub fn all() -> Vec<RealCell> {
         };
         cells.push(node);
     }
-    for (peer, tls) in [
-        ("litellm", false),
-        ("litellm", true),
-        (AGENT, false),
-        (AGENT, true),
-    ] {
+    for (peer, tls) in [("litellm", false), ("litellm", true), (AGENT, false)] {
         let forwards = |lib, stream| RealCell {
             peer,
             upstream: Some("llama"),
