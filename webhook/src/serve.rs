@@ -5,7 +5,7 @@
 
 mod body;
 mod connection;
-mod crowd;
+pub(crate) mod crowd;
 mod review;
 mod room;
 mod shed;

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use super::review::Uses;
 
 /// All open connections.
-pub(super) struct Crowd {
+pub(crate) struct Crowd {
     all: usize,
     per_peer: usize,
     seats: Mutex<Seats>,
@@ -64,7 +64,7 @@ enum Worth {
 }
 
 /// The place of one connection, given back on drop.
-pub(super) struct Seat {
+pub(crate) struct Seat {
     crowd: Arc<Crowd>,
     number: u64,
     leave: Arc<Notify>,
@@ -77,7 +77,7 @@ pub(super) struct Busy<'a>(&'a Seat);
 
 impl Crowd {
     /// At most `all`, and `per_peer` of one address.
-    pub(super) fn new(all: usize, per_peer: usize) -> Arc<Self> {
+    pub(crate) fn new(all: usize, per_peer: usize) -> Arc<Self> {
         Arc::new(Self {
             all,
             per_peer,
@@ -90,7 +90,7 @@ impl Crowd {
     /// A place for a connection; at a limit that of another, of the address that has most. None
     /// where the newcomer's own address has most, and all of it is at work. The flag says whether
     /// somebody had to go.
-    pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<(Seat, bool)> {
+    pub(crate) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<(Seat, bool)> {
         let peer = peer.to_canonical();
         let mut seats = self.lock();
         let many = seats.connections(peer) >= self.per_peer;
@@ -210,7 +210,7 @@ impl Seat {
     }
 
     /// Waits until somebody else needs the place.
-    pub(super) async fn wanted(&self) {
+    pub(crate) async fn wanted(&self) {
         self.leave.notified().await;
     }
 }
