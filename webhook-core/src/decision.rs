@@ -24,6 +24,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
+pub use component::resource_of;
 pub use outcome::{Doubt, Outcome, Reason};
 
 use self::patch::Patch;

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{Metrics, Options, run};
+use crate::readiness::{Condition, Readiness};
 use webhook_core::{Facts, NamespaceFacts, Settings};
 
 const PODS: usize = 10_000;
@@ -33,8 +34,8 @@ fn metadata(number: usize) -> Value {
     })
 }
 
-/// What is at a path; none where no answer ever comes.
-fn answer(request: &Request<Incoming>) -> Option<Value> {
+/// What is at a path, in a cluster of so many pods; none where no answer ever comes.
+fn answer(request: &Request<Incoming>, pods: usize) -> Option<Value> {
     let query = request.uri().query().unwrap_or_default();
     let path = request.uri().path();
     if path.contains("/events/") {
@@ -48,7 +49,7 @@ fn answer(request: &Request<Incoming>) -> Option<Value> {
         );
     }
     let one_selector = query.contains("telemetry.kaos.tools");
-    let pods = (0..PODS).filter(|_| one_selector);
+    let pods = (0..pods).filter(|_| one_selector);
     let pods = pods.map(|number| {
         json!({
             "apiVersion": "meta.k8s.io/v1",
@@ -69,8 +70,9 @@ fn answer(request: &Request<Incoming>) -> Option<Value> {
 
 async fn respond(
     request: Request<Incoming>,
+    pods: usize,
 ) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
-    let body = if let Some(object) = answer(&request) {
+    let body = if let Some(object) = answer(&request, pods) {
         Full::new(Bytes::from(object.to_string())).boxed()
     } else {
         let never = futures_util::stream::pending::<Result<Frame<Bytes>, Infallible>>();
@@ -79,13 +81,13 @@ async fn respond(
     Ok(Response::new(body))
 }
 
-async fn api_server() -> Client {
+async fn api_server(pods: usize) -> Client {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let connection =
-                http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(respond));
+            let service = service_fn(move |request| respond(request, pods));
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
             tokio::spawn(connection);
         }
     });
@@ -93,22 +95,30 @@ async fn api_server() -> Client {
     Client::try_from(Config::new(uri)).unwrap()
 }
 
-#[tokio::test]
-async fn ten_thousand_pods_are_counted_though_no_owner_can_be_told() {
+/// Facts by which all pods get something.
+fn facts() -> Facts {
     let settings = Settings {
         endpoint: Some("http://collector.telemetry.svc:4317".to_owned()),
         ..Settings::default()
     };
     let opted_in = NamespaceFacts::new([("telemetry.kaos.tools/inject", "enabled")], []);
-    let facts = Facts::new(settings).with_namespace("agents", opted_in);
-    let metrics = Metrics::default();
-    let options = Options {
+    Facts::new(settings).with_namespace("agents", opted_in)
+}
+
+fn options(readiness: &Readiness) -> Options {
+    Options {
         namespace: "kaos-telemetry".to_owned(),
         restart: None,
-    };
-    let client = api_server().await;
-    let snapshot = move || facts.clone();
-    let running = tokio::spawn(run(client, snapshot, metrics.clone(), options));
+        readiness: readiness.clone(),
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_pods_are_counted_though_no_owner_can_be_told() {
+    let metrics = Metrics::default();
+    let client = api_server(PODS).await;
+    let options = options(&Readiness::of(&[]));
+    let running = tokio::spawn(run(client, facts, metrics.clone(), options));
     let start = Instant::now();
     let all = i64::try_from(PODS).unwrap();
     let (mut counted, mut since) = (0, start);
@@ -125,4 +135,28 @@ async fn ten_thousand_pods_are_counted_though_no_owner_can_be_told() {
     println!("{PODS} pods counted after {:?}", start.elapsed());
     assert_eq!(metrics.errors.get(), 0);
     running.abort();
+}
+
+/// What a resource turns off is known only once all were listed.
+#[tokio::test]
+async fn nothing_is_judged_before_the_resources_are_known() {
+    let metrics = Metrics::default();
+    let readiness = Readiness::of(&[Condition::Components]);
+    let client = api_server(3).await;
+    let running = run(client, facts, metrics.clone(), options(&readiness));
+    let running = tokio::spawn(running);
+    // Longer than from one look to the next.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    assert_eq!(metrics.uninjected_pods.get(), 0);
+    readiness.set(Condition::Components, Ok(()));
+    counted(&metrics, 3).await;
+    running.abort();
+}
+
+async fn counted(metrics: &Metrics, pods: i64) {
+    let start = Instant::now();
+    while metrics.uninjected_pods.get() != pods {
+        assert!(start.elapsed() < STANDSTILL, "{pods} were to be counted");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
