@@ -20,7 +20,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::judge::is_missed;
 use super::ledger::{Candidate, Grounds, Ledger, Source};
 use super::tell::{Owners, Teller};
-use super::{Metrics, Pace};
+use super::{Metrics, Pace, in_time};
 use crate::readiness::{Condition, Readiness};
 use crate::watch::{words, words_of};
 use webhook_core::{Facts, NamespaceFacts};
@@ -204,7 +204,7 @@ async fn read(client: &Client, candidate: &Candidate) -> Result<Option<Box<RawVa
         .body(Vec::new())
         .map_err(Error::HttpError)?;
     // As text: what the client cannot parse it writes to the log, and pods hold secrets.
-    let text = match client.request_text(request).await {
+    let text = match in_time(client.request_text(request)).await {
         Ok(text) => text,
         Err(Error::Api(status)) if status.code == 404 => return Ok(None),
         Err(error) => return Err(error),
