@@ -345,15 +345,28 @@ impl Store {
     }
 }
 
+/// Without a type, as the chart writes it: types cannot be changed, and whoever applies a manifest
+/// with another one would fail for good.
 fn fresh(name: &str, data: serde_json::Value) -> Result<Secret, kube::Error> {
     let data: BTreeMap<String, Option<ByteString>> =
         serde_json::from_value(data).map_err(kube::Error::SerdeError)?;
     let data = data.into_iter().filter_map(|(key, it)| Some((key, it?)));
     let mut secret = Secret {
         data: Some(data.collect()),
-        type_: Some("kubernetes.io/tls".to_owned()),
         ..Secret::default()
     };
     secret.metadata.name = Some(name.to_owned());
     Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_secret_has_the_type_that_manifests_without_one_have() {
+        let data = json!({"tls.crt": ByteString(b"x".to_vec()), "tls.key": null});
+        let secret = fresh("kaos-webhook-tls", data).unwrap();
+        assert_eq!((secret.type_, secret.data.unwrap().len()), (None, 1));
+    }
 }
