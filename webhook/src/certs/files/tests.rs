@@ -1,24 +1,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::sync::Arc;
 
-use prometheus_client::registry::Registry;
-
-use super::super::testing::{Folder, day, days, names, texts};
+use super::super::testing::{Folder, day, days, keeper, texts};
 use super::*;
-use crate::metrics::Metrics;
-use crate::readiness::{Condition, Readiness};
-use crate::serve::Served;
-
-fn keeper() -> Keeper {
-    Keeper {
-        served: Arc::new(Served::default()),
-        metrics: Arc::new(Metrics::new(&mut Registry::default())),
-        readiness: Readiness::of(&[Condition::Certificate]),
-        provider: Arc::new(rustls::crypto::ring::default_provider()),
-        names: names(),
-    }
-}
 
 fn write(folder: &Path, texts: &Texts) {
     fs::create_dir_all(folder).unwrap();
