@@ -122,12 +122,12 @@ impl Facts {
         }
     }
 
-    /// The same without this namespace and its components.
+    /// The same without this namespace. Its components go by their own watch: one of a namespace of
+    /// the same name may have come already.
     #[must_use]
     pub fn without_namespace(&self, name: &str) -> Self {
         Self {
             namespaces: self.namespaces.remove(name),
-            components: self.components.remove(name),
             ..self.clone()
         }
     }
@@ -382,8 +382,10 @@ mod tests {
         let gone = two
             .with_namespace("a", NamespaceFacts::default())
             .without_namespace("a");
-        assert_eq!(gone.component(Kind::Agent, "a", "x"), None);
         assert_eq!(gone.namespace("a"), None);
+        // What a namespace of the same name has brought already is known on.
+        let kept = gone.component(Kind::Agent, "a", "x");
+        assert_eq!(kept, Some(&component("http://2")));
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl Settings {
                 return refuse("contentStripped", format!("entry {index} {fault}"));
             }
             if !endpoint::is_one_place(endpoint) {
-                let why = "this host may be another one in each namespace: \
+                let why = "this host may be another one by the will of some namespace: \
                            write name.namespace.svc, or a dot at the end of a domain";
                 return refuse("contentStripped", format!("entry {index}: {why}"));
             }
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn a_host_that_each_namespace_has_is_not_known() {
         let refused = |text: &str| {
-            let yaml = format!("contentStripped: ['http://c.example.com', '{text}']");
+            let yaml = format!("contentStripped: ['https://c.example.com', '{text}']");
             Settings::from_yaml(&yaml).err().map(|it| it.to_string())
         };
         for text in [
@@ -315,6 +315,9 @@ mod tests {
             "http://u:a.b.c@collector.telemetry",
             "http://collector..telemetry",
             "http://10.1:4317",
+            // A pod `otlp` of a headless Service `vendor` in a namespace `dev`.
+            "http://otlp.vendor.dev",
+            "http://collector.telemetry.svcs:4317",
             "http://$(KAOS_TELEMETRY_NODE_IP)x:4317",
         ] {
             let said = refused(text).unwrap();
@@ -325,6 +328,9 @@ mod tests {
         }
         for text in [
             "http://otel-collector.telemetry.svc:4317",
+            "http://otel-collector.telemetry.svc.cluster.local:4317",
+            "http://otlp.eu.vendor.dev",
+            "http://otlp.vendor.dev.",
             "http://10.0.0.1:4317",
             "http://[::1]:4317",
             "http://localhost:4317",

@@ -81,6 +81,12 @@ impl<'a> Component<'a> {
         self.looks_like.agent || self.looks_like.litellm
     }
 
+    /// True if a variable may tell it to send prompts by something else than OTLP. KAOS's own agents
+    /// and `LiteLLM` read none.
+    pub(crate) fn names_exporters(&self) -> bool {
+        self.looks_like.agent && !self.by_operator
+    }
+
     /// The container that the KAOS operator makes.
     pub(crate) fn container(&self) -> Option<&'static str> {
         self.resource?;
@@ -191,8 +197,17 @@ fn is_litellm(pod: &Pod<'_>) -> bool {
 fn runs_litellm(container: &Container<'_>) -> bool {
     let mut env = container.env.iter().flatten();
     says(container, "litellm")
+        || is_litellms(container.image.as_deref().unwrap_or_default())
         || env.any(|variable| variable.name.starts_with("LITELLM_"))
         || (&*container.name == "model-api" && has_port(container, 8000))
+}
+
+/// Such as `ghcr.io/berriai/litellm:main` and `litellm-database@sha256:…`.
+fn is_litellms(image: &str) -> bool {
+    let name = image.split('@').next().unwrap_or_default();
+    name.rsplit('/')
+        .next()
+        .is_some_and(|it| it.starts_with("litellm"))
 }
 
 fn containers<'a>(pod: &'a Pod<'a>) -> impl Iterator<Item = &'a Container<'a>> {

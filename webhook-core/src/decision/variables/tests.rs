@@ -134,9 +134,14 @@ A reference in an endpoint counts as known only if the kubelet fills in the node
 own `KAOS_TELEMETRY_NODE_IP`, or by one from `status.hostIP` that stands before.
 What stands in the image's own environment cannot be seen, but `env` wins over it: so the endpoints
 of the single signals are written too, and who names one of them in `never-inject` gets nothing.
+Agents of other products may also be told to export by something else than OTLP, which needs no
+endpoint of ours: so their `OTEL_TRACES_EXPORTER` and `OTEL_LOGS_EXPORTER` are written, and with one
+of their own that may say more than `otlp` and `none` they get nothing.
 `contentStripped` takes no host that may be another one in each namespace: neither `collector` nor
 `collector.telemetry`, which a resolver first takes for a pod of a headless Service `telemetry` beside
-the agent. Write `collector.telemetry.svc`, an address, or a domain with a dot at its end.
+the agent, nor, by `http`, `otlp.vendor.dev`, which may be one of a Service `vendor` in a namespace
+`dev`. Write `collector.telemetry.svc.cluster.local`, an address, or a domain with a dot at its end.
+`collector.telemetry.svc` will do where nobody makes a namespace called `svc`.
 `allow` injects, prompts and all.
 
 ## What cannot be seen
