@@ -153,7 +153,8 @@ configuration.
 
 ## What is too long
 
-An annotation of more than 4 KiB or 128 items is ignored, with a warning.
+An annotation of more than 4 KiB or 128 items is ignored, with a warning; one of those that keep
+something out (`containers`, `exclude-containers`, `never-inject`) leaves the pod as it is.
 A variable that would have more than 32 KiB is not written, and an `OTEL_RESOURCE_ATTRIBUTES` of the
 container's own with more than 16 KiB is left alone.
 A pod of more than 256 containers, or of lists with more than 1024 entries, stays as it is.
