@@ -13,7 +13,7 @@ mod outcome;
 mod patch;
 pub(crate) mod plan;
 mod select;
-mod status;
+pub(crate) mod status;
 pub(crate) mod variables;
 pub(crate) mod warnings;
 mod wishes;
@@ -24,6 +24,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
+pub use component::resource_of;
 pub use outcome::{Doubt, Outcome, Reason};
 
 use self::patch::Patch;
@@ -117,14 +118,7 @@ impl Decision {
             return;
         }
         let (patch, operations) = operations(plan, pod);
-        let doubt = match () {
-            () if patch.is_empty() => None,
-            () if size + patch.len() > MAX_POD_BYTES => Some(Doubt::PodTooLarge),
-            () if too_many_annotations(pod, &plan.marks) => Some(Doubt::AnnotationsTooLarge),
-            () if !check::applies(&patch, pod) => Some(Doubt::PatchDoesNotApply),
-            () => None,
-        };
-        if let Some(doubt) = doubt {
+        if let Some(doubt) = objection(plan, pod, &patch, size) {
             self.fail_open(doubt);
             return;
         }
@@ -225,6 +219,21 @@ impl Decision {
             "response": response,
         });
         review.to_string().into_bytes()
+    }
+}
+
+/// Why nothing is done by a plan for a pod of so many bytes, if it is not.
+pub(crate) fn doubt(plan: &Plan<'_>, pod: &Pod<'_>, size: usize) -> Option<Doubt> {
+    objection(plan, pod, &operations(plan, pod).0, size)
+}
+
+fn objection(plan: &Plan<'_>, pod: &Pod<'_>, patch: &[u8], size: usize) -> Option<Doubt> {
+    match () {
+        () if patch.is_empty() => None,
+        () if size + patch.len() > MAX_POD_BYTES => Some(Doubt::PodTooLarge),
+        () if too_many_annotations(pod, &plan.marks) => Some(Doubt::AnnotationsTooLarge),
+        () if !check::applies(patch, pod) => Some(Doubt::PatchDoesNotApply),
+        () => None,
     }
 }
 

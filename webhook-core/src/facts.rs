@@ -1,11 +1,14 @@
 //! What is known of the cluster when a review arrives: an immutable snapshot.
 
+mod component;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use rpds::HashTrieMapSync as Map;
-use serde_json::Value;
+
+pub use component::{ComponentFacts, Telemetry};
 
 use crate::names;
 use crate::settings::Settings;
@@ -48,24 +51,6 @@ pub enum Kind {
 pub struct NamespaceFacts {
     opted_in: bool,
     annotations: BTreeMap<&'static str, String>,
-}
-
-/// What a component's custom resource says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ComponentFacts {
-    /// Its `telemetry` block; none if it has none.
-    pub telemetry: Option<Telemetry>,
-    /// True if it brings its own `LiteLLM` configuration (`ModelAPI` only).
-    pub own_config: bool,
-}
-
-/// A `telemetry` block.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Telemetry {
-    /// Absent counts as false, as KAOS has it.
-    pub enabled: bool,
-    /// Where OTLP goes, by gRPC. None if absent or empty.
-    pub endpoint: Option<Box<str>>,
 }
 
 impl Facts {
@@ -122,12 +107,12 @@ impl Facts {
         }
     }
 
-    /// The same without this namespace and its components.
+    /// The same without this namespace. Its components go by their own watch: one of a namespace of
+    /// the same name may have come already.
     #[must_use]
     pub fn without_namespace(&self, name: &str) -> Self {
         Self {
             namespaces: self.namespaces.remove(name),
-            components: self.components.remove(name),
             ..self.clone()
         }
     }
@@ -272,29 +257,6 @@ impl NamespaceFacts {
     }
 }
 
-impl ComponentFacts {
-    /// Reads a KAOS custom resource's `spec`.
-    #[must_use]
-    pub fn from_spec(kind: Kind, spec: &Value) -> Self {
-        let block = match kind {
-            Kind::Agent => &spec["config"]["telemetry"],
-            _ => &spec["telemetry"],
-        };
-        let telemetry = block.as_object().map(|block| Telemetry {
-            enabled: block.get("enabled").and_then(Value::as_bool) == Some(true),
-            endpoint: block
-                .get("endpoint")
-                .and_then(Value::as_str)
-                .filter(|endpoint| !endpoint.is_empty())
-                .map(|endpoint| Box::from(names::cut(endpoint))),
-        });
-        Self {
-            telemetry,
-            own_config: !spec["proxyConfig"]["configYaml"].is_null(),
-        }
-    }
-}
-
 impl Kind {
     /// All kinds.
     pub const ALL: [Self; 5] = [
@@ -382,8 +344,10 @@ mod tests {
         let gone = two
             .with_namespace("a", NamespaceFacts::default())
             .without_namespace("a");
-        assert_eq!(gone.component(Kind::Agent, "a", "x"), None);
         assert_eq!(gone.namespace("a"), None);
+        // What a namespace of the same name has brought already is known on.
+        let kept = gone.component(Kind::Agent, "a", "x");
+        assert_eq!(kept, Some(&component("http://2")));
     }
 
     #[test]
@@ -395,25 +359,6 @@ mod tests {
         assert_eq!(facts.component(Kind::Agent, "a", "old"), None);
         assert!(facts.component(Kind::ModelApi, "a", "stays").is_some());
         assert!(facts.component(Kind::Agent, "b", "new").is_some());
-    }
-
-    #[test]
-    fn blocks_are_read_as_kaos_reads_them() {
-        let of = |kind, spec| ComponentFacts::from_spec(kind, &spec).telemetry;
-        assert_eq!(
-            of(Kind::Agent, json!({"telemetry": {"enabled": true}})),
-            None
-        );
-        let block = json!({"endpoint": "http://c:4317"});
-        let off = of(Kind::Agent, json!({"config": {"telemetry": block}})).unwrap();
-        assert!(!off.enabled, "a block without enabled is off");
-        let on = of(
-            Kind::McpServer,
-            json!({"telemetry": {"enabled": true, "endpoint": ""}}),
-        );
-        let (enabled, endpoint) = (true, None);
-        assert_eq!(on, Some(Telemetry { enabled, endpoint }));
-        assert_eq!(of(Kind::McpServer, json!(null)), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub mod names;
 mod review;
 mod settings;
 
-pub use decision::{Decision, Doubt, Outcome, Reason, decide, unchanged};
+pub use decision::{Decision, Doubt, Outcome, Reason, decide, resource_of, unchanged};
 pub use explain::{ExplainError, component_from_text, explain, namespace_from_text};
 pub use facts::{ComponentFacts, Facts, Kind, NamespaceFacts, Telemetry};
 pub use review::BadReview;

@@ -85,12 +85,14 @@ pub enum SettingsError {
     #[error("{0}")]
     Yaml(String),
     /// A value that cannot be right.
-    #[error("{key}: {what}")]
+    #[error("{key}: {what}{}", place(*.line))]
     Value {
         /// The key in the YAML.
         key: &'static str,
         /// What is wrong with its value.
         what: String,
+        /// Where the key stands, from 1; none if it has no line of its own.
+        line: Option<usize>,
     },
 }
 
@@ -100,7 +102,14 @@ impl Settings {
         let settings: Option<Self> = serde_norway::from_str(text)
             .map_err(|error| SettingsError::Yaml(without_values(&error.to_string())))?;
         let settings = settings.unwrap_or_default();
-        settings.validate()?;
+        settings.validate().map_err(|error| match error {
+            SettingsError::Value { key, what, .. } => SettingsError::Value {
+                key,
+                what,
+                line: line_of(key, text),
+            },
+            error @ SettingsError::Yaml(_) => error,
+        })?;
         Ok(settings)
     }
 
@@ -116,7 +125,10 @@ impl Settings {
 
     /// Refuses values that would be wrong in every pod.
     pub fn validate(&self) -> Result<(), SettingsError> {
-        let refuse = |key, what: String| Err(SettingsError::Value { key, what });
+        let refuse = |key, what: String| {
+            let line = None;
+            Err(SettingsError::Value { key, what, line })
+        };
         if let Some(endpoint) = &self.endpoint
             && let Err(fault) = Endpoint::parse(endpoint).and_then(|it| it.speaks(self.protocol))
         {
@@ -127,7 +139,7 @@ impl Settings {
                 return refuse("contentStripped", format!("entry {index} {fault}"));
             }
             if !endpoint::is_one_place(endpoint) {
-                let why = "this host may be another one in each namespace: \
+                let why = "this host may be another one by the will of some namespace: \
                            write name.namespace.svc, or a dot at the end of a domain";
                 return refuse("contentStripped", format!("entry {index}: {why}"));
             }
@@ -186,6 +198,19 @@ impl Settings {
             .iter()
             .any(|known| endpoint::same(known, endpoint))
     }
+}
+
+/// The line, from 1, that begins with a key: those of settings are at the top.
+fn line_of(key: &str, text: &str) -> Option<usize> {
+    let begins = |line: &str| {
+        let rest = line.trim_start_matches(['"', '\'']).strip_prefix(key);
+        rest.is_some_and(|it| it.trim_start_matches(['"', '\'', ' ']).starts_with(':'))
+    };
+    Some(text.lines().position(begins)? + 1)
+}
+
+fn place(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!(" at line {line}"))
 }
 
 /// What a parser says, without the value that it quotes: an endpoint may hold a password.
@@ -260,10 +285,14 @@ mod tests {
         );
         assert_eq!(
             said("endpoint: collector:4317"),
-            "endpoint: has no http:// or https://"
+            "endpoint: has no http:// or https:// at line 1"
         );
         assert_eq!(
-            said("endpoint: http://c:4317\nprotocol: http/protobuf"),
+            said("# ours\nprotocol: http/protobuf\n'endpoint' : http://c:4317"),
+            "endpoint: is a gRPC port, but the protocol is http/protobuf at line 3"
+        );
+        assert_eq!(
+            said("{endpoint: 'http://c:4317', protocol: http/protobuf}"),
             "endpoint: is a gRPC port, but the protocol is http/protobuf"
         );
         assert!(said("sampler: sometimes").starts_with("sampler: "));
@@ -303,7 +332,7 @@ mod tests {
     #[test]
     fn a_host_that_each_namespace_has_is_not_known() {
         let refused = |text: &str| {
-            let yaml = format!("contentStripped: ['http://c.example.com', '{text}']");
+            let yaml = format!("contentStripped: ['https://c.example.com', '{text}']");
             Settings::from_yaml(&yaml).err().map(|it| it.to_string())
         };
         for text in [
@@ -315,6 +344,9 @@ mod tests {
             "http://u:a.b.c@collector.telemetry",
             "http://collector..telemetry",
             "http://10.1:4317",
+            // A pod `otlp` of a headless Service `vendor` in a namespace `dev`.
+            "http://otlp.vendor.dev",
+            "http://collector.telemetry.svcs:4317",
             "http://$(KAOS_TELEMETRY_NODE_IP)x:4317",
         ] {
             let said = refused(text).unwrap();
@@ -325,6 +357,9 @@ mod tests {
         }
         for text in [
             "http://otel-collector.telemetry.svc:4317",
+            "http://otel-collector.telemetry.svc.cluster.local:4317",
+            "http://otlp.eu.vendor.dev",
+            "http://otlp.vendor.dev.",
             "http://10.0.0.1:4317",
             "http://[::1]:4317",
             "http://localhost:4317",

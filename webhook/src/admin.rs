@@ -12,18 +12,23 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::readiness::Readiness;
+use crate::serve::crowd::Crowd;
 
-/// The most connections at once; more wait in the kernel's backlog.
+/// The most connections at once. One more takes the place of another: nobody is to wait here, for
+/// kubelets restart what does not answer.
 const MAX_CONNECTIONS: usize = 32;
 
-/// How long a client may take to send a head, and keep a connection idle.
+/// The same for one address.
+const MAX_PER_PEER: usize = 8;
+
+/// How long a connection may live. It is for one request.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is served.
@@ -55,20 +60,22 @@ impl Server {
 
     /// Serves until the process ends.
     pub async fn serve(self, pages: Arc<Pages>) {
-        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let crowd = Crowd::new(MAX_CONNECTIONS, MAX_PER_PEER);
         loop {
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-                return;
-            };
-            let Ok((stream, _peer)) = self.listener.accept().await else {
+            let Ok((stream, peer)) = self.listener.accept().await else {
                 // Out of descriptors, say: the pause keeps the loop from spinning.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
+            let Some((seat, _crowded)) = crowd.enter(peer.ip()) else {
+                continue;
+            };
             let pages = Arc::clone(&pages);
             tokio::spawn(async move {
-                connection(stream, &pages).await;
-                drop(permit);
+                tokio::select! {
+                    _ended = timeout(PATIENCE, connection(stream, &pages)) => {}
+                    () = seat.wanted() => {}
+                }
             });
         }
     }
@@ -81,8 +88,7 @@ async fn connection(stream: TcpStream, pages: &Pages) {
     });
     // What a client does to its own connection concerns nobody else.
     let _ended = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
+        .keep_alive(false)
         .max_buf_size(16 * 1024)
         .serve_connection(TokioIo::new(stream), service)
         .await;
@@ -167,18 +173,48 @@ mod tests {
         assert!(metrics.contains("kaos_webhook_reviews_total"));
     }
 
-    #[tokio::test]
-    async fn it_answers_over_a_real_connection() {
-        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    async fn server() -> SocketAddr {
         let server = Server::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = server.address().unwrap();
-        let serving = tokio::spawn(server.serve(Arc::new(pages())));
+        tokio::spawn(server.serve(Arc::new(pages())));
+        address
+    }
+
+    /// The answer, once the connection is closed: long before its time is over.
+    async fn probe(address: SocketAddr) -> String {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let head = b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let head = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
         stream.write_all(head).await.unwrap();
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
+        let read = timeout(PATIENCE / 2, stream.read_to_string(&mut answer)).await;
+        read.unwrap().unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn it_answers_over_a_real_connection_that_is_for_one_request() {
+        let answer = probe(server().await).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn connections_that_only_sit_there_keep_no_kubelet_waiting() {
+        use tokio::io::AsyncReadExt as _;
+        let address = server().await;
+        let mut silent = Vec::new();
+        for last in 2..=6 {
+            for _ in 0..MAX_PER_PEER * 2 {
+                let socket = tokio::net::TcpSocket::new_v4().unwrap();
+                socket.bind(([127, 0, 0, last], 0).into()).unwrap();
+                silent.push(socket.connect(address).await.unwrap());
+            }
+        }
+        let answer = probe(address).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        // Those that are left end by their time.
+        let last = silent.last_mut().unwrap();
+        let ended = timeout(PATIENCE * 2, last.read(&mut [0])).await;
+        assert!(!matches!(ended.unwrap(), Ok(1..)));
     }
 }

@@ -62,6 +62,12 @@ impl Readiness {
         }
     }
 
+    /// Whether one is good; those that nobody waits for are.
+    #[must_use]
+    pub fn is_good(&self, condition: Condition) -> bool {
+        self.lock().get(&condition).is_none_or(Result::is_ok)
+    }
+
     /// Whether all conditions are good.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -102,6 +108,8 @@ mod tests {
             readiness.report(),
             "[+] certificate ok\n[-] settings: not yet\n"
         );
+        assert!(readiness.is_good(Condition::Certificate));
+        assert!(!readiness.is_good(Condition::Settings) && readiness.is_good(Condition::Bundle));
         readiness.set(Condition::Settings, Ok(()));
         assert!(readiness.is_ready());
         readiness.set(Condition::Certificate, Err("expired".to_owned()));

@@ -5,11 +5,11 @@
 
 mod body;
 mod connection;
-mod crowd;
-mod head;
+pub(crate) mod crowd;
 mod review;
 mod room;
 mod shed;
+mod timed;
 mod tls;
 
 use std::io;
@@ -30,8 +30,9 @@ use crate::metrics::Dropped;
 /// What one client, or all together, may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Open connections. One more takes the place of the oldest that never completed a review;
-    /// where there is none it is closed at once, so that its API server fails open at once.
+    /// Open connections. One more takes the place of another, of the address that has most: of one
+    /// that never completed a review, or is idle longest. Where that address is its own, and all of
+    /// it is at work, it is closed at once, so that its API server fails open at once.
     pub connections: usize,
     /// The same for one address: API servers may come by one gateway, so it is not few.
     pub per_peer: usize,
@@ -47,6 +48,8 @@ pub struct Limits {
     pub handshake: Duration,
     /// Time from the first byte of a request to the end of its head.
     pub head: Duration,
+    /// Time in which a client must have read an answer.
+    pub answer: Duration,
     /// Time without a request. API servers close after 90 s: theirs should be the first word.
     pub idle: Duration,
     /// Time in which a connection may still bring a request once the server has stopped: clients
@@ -67,6 +70,7 @@ impl Default for Limits {
             body: 7 << 20,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(2),
+            answer: Duration::from_secs(5),
             idle: Duration::from_secs(150),
             linger: Duration::from_secs(1),
             finish: Duration::from_secs(5),

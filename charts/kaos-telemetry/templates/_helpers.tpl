@@ -74,10 +74,10 @@ http://kaos-collector.{{ .Release.Namespace }}.svc:4317
 {{- end -}}
 {{- end -}}
 
-{{/* "true" if what is sent there loses its content. */}}
+{{/* "true" if what is sent there loses its content. Of logs nobody can tell what they hold. */}}
 {{- define "kaos.dropsContent" -}}
 {{- if .Values.collector.enabled -}}
-{{- ne .Values.collector.content "keep" -}}
+{{- and (ne .Values.collector.content "keep") (not .Values.collector.pipelines.logs) -}}
 {{- else -}}
 {{- .Values.collector.dropsContent -}}
 {{- end -}}

@@ -1,5 +1,6 @@
 //! The chart, by real helm, against a real API server: `cargo xtask cluster run -- e2e chart`.
 
+pub mod content;
 pub mod helm;
 pub mod life;
 pub mod manifest;
@@ -68,6 +69,7 @@ impl ChartArgs {
         }
         scenario!("lint", async { wrong::lint(&world) });
         scenario!("wrong values are refused", async { wrong::refused(&world) });
+        scenario!("prompts stay home", async { content::stays_home(&world) });
         scenario!("rules", async { rules::hold(&world) });
         scenario!("agrees with the manifest", async {
             manifest::agrees(&world)

@@ -23,6 +23,8 @@ enum Damage {
     HalfKey,
     /// Another key, which fits no certificate.
     Emptied,
+    /// The authority alone: certificate and key still fit each other.
+    NoAuthority,
 }
 
 /// Each kind of damage, the next when all is well again, and two at once.
@@ -38,6 +40,7 @@ pub async fn survived(world: &World) -> Result<String> {
         &[Damage::Deleted][..],
         &[Damage::HalfCertificate],
         &[Damage::HalfKey],
+        &[Damage::NoAuthority],
         &[Damage::Emptied, Damage::Deleted],
     ] {
         let healed = healed(world, &witness, damage).await;
@@ -85,6 +88,7 @@ async fn inflict(world: &World, damage: Damage, good: &Value) -> Result<()> {
         Damage::Deleted => return world.cluster.delete(&path()).await,
         Damage::HalfCertificate => json!({"tls.crt": half("tls.crt")?}),
         Damage::HalfKey => json!({"tls.key": half("tls.key")?}),
+        Damage::NoAuthority => json!({"ca.crt": ""}),
         Damage::Emptied => json!({"tls.crt": "", "tls.key": ""}),
     };
     let patch = json!({"data": data});

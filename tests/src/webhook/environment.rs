@@ -171,7 +171,11 @@ fn expected(shape: Shape, namespace: &str, pod: &str, own: &[Value]) -> Result<V
     };
     let (mut first, mut last) = (Vec::new(), Vec::new());
     for variable in rows(kind)? {
-        if shape == Shape::ForeignAgent && variable == "LOG_LEVEL" {
+        let others = match shape {
+            Shape::ForeignAgent => "LOG_LEVEL",
+            _ => "OTEL_TRACES_EXPORTER",
+        };
+        if variable == others {
             continue;
         }
         match field(variable) {
@@ -214,7 +218,9 @@ fn value(shape: Shape, variable: &str, namespace: &str, pod: &str) -> Result<Str
         "OTEL_PROPAGATORS" => "tracecontext,baggage".to_owned(),
         "OTEL_TRACES_SAMPLER" => SAMPLER.to_owned(),
         "OTEL_TRACES_SAMPLER_ARG" => SAMPLER_ARG.to_owned(),
-        "OTEL_METRICS_EXPORTER" | "OTEL_LOGS_EXPORTER" => "otlp".to_owned(),
+        "OTEL_TRACES_EXPORTER" | "OTEL_METRICS_EXPORTER" | "OTEL_LOGS_EXPORTER" => {
+            "otlp".to_owned()
+        }
         "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS" => "/health,/ready".to_owned(),
         "OTEL_PYTHON_EXCLUDED_URLS" => "/health".to_owned(),
         "LOG_LEVEL" => "INFO".to_owned(),

@@ -49,13 +49,9 @@ pub(crate) struct Workload<'a> {
 impl<'a> Component<'a> {
     /// None if no label says that the pod is a component.
     pub(crate) fn of(pod: &'a Pod<'_>) -> Option<Self> {
-        let app = pod.label("app").and_then(Kind::parse);
-        // The label of other products is no label of KAOS.
-        let app = app.filter(|kind| *kind != Kind::LlmServer);
-        let resource = app
-            .and_then(|kind| pod.label(kind.as_str()))
-            .filter(|name| !name.is_empty());
-        let of_kaos = app.filter(|_| resource.is_some());
+        let of_kaos = resource_of(|name| pod.label(name));
+        let resource = of_kaos.map(|(_, name)| name);
+        let of_kaos = of_kaos.map(|(kind, _)| kind);
         let labelled = pod.label(names::COMPONENT).and_then(Kind::parse);
         // A label of the user's does not make something else of what the operator made.
         let operator = pod.annotation(names::KAOS_POD).is_some();
@@ -85,6 +81,12 @@ impl<'a> Component<'a> {
         self.looks_like.agent || self.looks_like.litellm
     }
 
+    /// True if a variable may tell it to send prompts by something else than OTLP. KAOS's own agents
+    /// and `LiteLLM` read none.
+    pub(crate) fn names_exporters(&self) -> bool {
+        self.looks_like.agent && !self.by_operator
+    }
+
     /// The container that the KAOS operator makes.
     pub(crate) fn container(&self) -> Option<&'static str> {
         self.resource?;
@@ -111,6 +113,15 @@ impl<'a> Component<'a> {
         let name = generated.or(named).filter(|it| !it.is_empty());
         name.unwrap_or(container).to_owned()
     }
+}
+
+/// Kind and name of the custom resource that a pod's labels say it is made for.
+pub fn resource_of<'l>(label: impl Fn(&str) -> Option<&'l str>) -> Option<(Kind, &'l str)> {
+    let kind = label("app").and_then(Kind::parse);
+    // The label of other products is no label of KAOS.
+    let kind = kind.filter(|kind| *kind != Kind::LlmServer)?;
+    let name = label(kind.as_str()).filter(|name| !name.is_empty())?;
+    Some((kind, name))
 }
 
 impl Looks {
@@ -186,8 +197,17 @@ fn is_litellm(pod: &Pod<'_>) -> bool {
 fn runs_litellm(container: &Container<'_>) -> bool {
     let mut env = container.env.iter().flatten();
     says(container, "litellm")
+        || is_litellms(container.image.as_deref().unwrap_or_default())
         || env.any(|variable| variable.name.starts_with("LITELLM_"))
         || (&*container.name == "model-api" && has_port(container, 8000))
+}
+
+/// Such as `ghcr.io/berriai/litellm:main` and `litellm-database@sha256:…`.
+fn is_litellms(image: &str) -> bool {
+    let name = image.split('@').next().unwrap_or_default();
+    name.rsplit('/')
+        .next()
+        .is_some_and(|it| it.starts_with("litellm"))
 }
 
 fn containers<'a>(pod: &'a Pod<'a>) -> impl Iterator<Item = &'a Container<'a>> {

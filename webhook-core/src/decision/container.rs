@@ -199,7 +199,9 @@ impl<'s> Work<'s, '_> {
             }
             variables::LOG_LEVEL => wish(wishes.log_level),
             variables::SDK_DISABLED => identity("false"),
-            variables::METRICS_EXPORTER | variables::LOGS_EXPORTER => identity("otlp"),
+            variables::TRACES_EXPORTER | variables::METRICS_EXPORTER | variables::LOGS_EXPORTER => {
+                identity("otlp")
+            }
             variables::FASTAPI_EXCLUDED_URLS => identity("/health,/ready"),
             variables::EXCLUDED_URLS => identity("/health"),
             _ => None,

@@ -95,22 +95,31 @@ impl<'a> Endpoint<'a> {
     }
 }
 
-/// False if the host may be another one in each namespace.
+/// False if the host may be another one, by the will of whoever owns some namespace.
 ///
-/// A resolver tries the pod's own namespace first for names of fewer than five dots. There `a` is
-/// a Service, and `a.b` the pod `a` of a headless Service `b`: whoever may make those two would get
-/// what is meant for namespace `b`, or for the domain `a.b`. Names of three labels have no such
-/// reading, nor has one with a dot at its end, which nobody completes.
+/// A resolver tries names of fewer than five dots within the pod's own namespace first, and then
+/// within all: `a` is a Service beside the pod, `a.b` the pod `a` of a headless Service `b` there,
+/// and `a.b.c` one of a Service `b` in the namespace `c`. By `https` that last one has no
+/// certificate; `a.b.svc` needs a namespace called `svc`. Names of four labels have no such reading,
+/// nor has one with a dot at its end, which nobody completes.
 pub(crate) fn is_one_place(text: &str) -> bool {
-    let Some((_, rest)) = split_scheme(text) else {
+    let Some((scheme, rest)) = split_scheme(text) else {
         return false;
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let (host, _) = split_port(authority.rsplit('@').next().unwrap_or_default());
     let address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
     let known = host.eq_ignore_ascii_case("localhost") || host == format!("$({NODE_IP})");
-    let labels = host.split('.').filter(|label| !label.is_empty()).count();
-    address || known || host.ends_with('.') || labels >= 3
+    let labels: Vec<_> = host.split('.').filter(|label| !label.is_empty()).collect();
+    let service = labels
+        .last()
+        .is_some_and(|it| it.eq_ignore_ascii_case("svc"));
+    let enough = if service || scheme == "https://" {
+        3
+    } else {
+        4
+    };
+    address || known || host.ends_with('.') || labels.len() >= enough
 }
 
 /// True if both are the same place: case of scheme and host and a last `/` do not matter.

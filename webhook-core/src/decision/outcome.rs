@@ -61,6 +61,8 @@ pub enum Doubt {
     NoSettings,
     /// The pod is so big that a little more might be too much for etcd.
     PodTooLarge,
+    /// An annotation that keeps something from being injected is too long to be read.
+    LongAnnotation,
     /// The annotations are so big that one more might be refused.
     AnnotationsTooLarge,
     /// The patch did not apply to the object as received.
@@ -187,11 +189,12 @@ impl Reason {
 
 impl Doubt {
     /// All doubts.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::UnreadablePod,
         Self::UnknownNamespace,
         Self::NoSettings,
         Self::PodTooLarge,
+        Self::LongAnnotation,
         Self::AnnotationsTooLarge,
         Self::PatchDoesNotApply,
         Self::Overload,
@@ -207,6 +210,7 @@ impl Doubt {
             Self::UnknownNamespace => "unknown_namespace",
             Self::NoSettings => "no_settings",
             Self::PodTooLarge => "pod_too_large",
+            Self::LongAnnotation => "long_annotation",
             Self::AnnotationsTooLarge => "annotations_too_large",
             Self::PatchDoesNotApply => "patch_does_not_apply",
             Self::Overload => "overload",
@@ -225,6 +229,9 @@ impl Doubt {
             Self::UnknownNamespace => "this namespace is not known yet",
             Self::NoSettings => "the settings are not known yet",
             Self::PodTooLarge => "the pod is so big that a little more might be refused",
+            Self::LongAnnotation => {
+                "an annotation that keeps containers or variables out is too long to be read"
+            }
             Self::AnnotationsTooLarge => "its annotations are so big that more might be refused",
             Self::PatchDoesNotApply => "the patch did not apply (please report this)",
             Self::Overload => "too many pods were created at once",

@@ -73,6 +73,9 @@ impl<'a> Plan<'a> {
             settings,
         };
         self.agreed(levels)?;
+        if !levels.are_known() {
+            return Err(WhyNot::Doubt(Doubt::LongAnnotation));
+        }
         let wishes = levels.wishes(&mut self.warnings);
         let mut injected = Injected::read(pod.annotation(names::STATUS));
         let subject = Subject {
@@ -236,8 +239,8 @@ fn has_callback(subject: Subject<'_, '_>) -> Option<bool> {
         return None;
     }
     let resource: Option<&ComponentFacts> = subject.levels.resource;
-    if resource.is_some_and(|it| it.own_config) {
-        return Some(false);
+    if let Some(own) = resource.filter(|it| it.own_config) {
+        return Some(own.own_callback);
     }
     let enabled = resource.and_then(|it| it.telemetry.as_ref());
     let mut containers = subject.levels.pod.spec.containers.iter().flatten();

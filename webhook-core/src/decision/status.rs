@@ -31,6 +31,27 @@ struct Earlier {
     containers: BTreeMap<String, Vec<String>>,
 }
 
+/// What a pod's annotation says of how it was created. Anybody may write it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Recorded {
+    /// Of the webhook.
+    #[serde(default)]
+    pub(crate) version: String,
+    /// The hash of the configuration.
+    #[serde(default)]
+    pub(crate) config: String,
+    /// The label of the reason why nothing was injected.
+    pub(crate) reason: Option<String>,
+}
+
+impl Recorded {
+    /// None if it cannot be read.
+    pub(crate) fn read(annotation: &str) -> Option<Self> {
+        let annotation = Some(annotation).filter(|it| it.len() <= MAX_BYTES);
+        serde_json::from_str(annotation?).ok()
+    }
+}
+
 impl Injected {
     /// What the annotation of an earlier call says, as far as it could be ours. It names who wrote
     /// an entry, in reports and where it matters whether the KAOS operator did; a user who lies

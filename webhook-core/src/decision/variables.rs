@@ -15,6 +15,7 @@ pub(crate) const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 pub(crate) const PROPAGATORS: &str = "OTEL_PROPAGATORS";
 pub(crate) const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 pub(crate) const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
+pub(crate) const TRACES_EXPORTER: &str = "OTEL_TRACES_EXPORTER";
 pub(crate) const METRICS_EXPORTER: &str = "OTEL_METRICS_EXPORTER";
 pub(crate) const LOGS_EXPORTER: &str = "OTEL_LOGS_EXPORTER";
 pub(crate) const FASTAPI_EXCLUDED_URLS: &str = "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS";
@@ -51,6 +52,7 @@ pub(crate) struct Row {
 const ALL: &[Sdk] = &[Sdk::Agent, Sdk::McpServer, Sdk::MemoryStore, Sdk::Proxy];
 const SERVERS: &[Sdk] = &[Sdk::Agent, Sdk::McpServer, Sdk::MemoryStore];
 const PROXY: &[Sdk] = &[Sdk::Proxy];
+const AGENTS: &[Sdk] = &[Sdk::Agent];
 const EXPORTERS: &[Sdk] = &[Sdk::Agent, Sdk::Proxy];
 
 const fn guard(name: &'static str, kinds: &'static [Sdk], value: &'static str) -> Row {
@@ -90,7 +92,7 @@ const fn row(
 }
 
 /// All variables, in the order in which a container gets them.
-pub(crate) const ROWS: [Row; 21] = [
+pub(crate) const ROWS: [Row; 22] = [
     field(
         NODE_IP,
         "status.hostIP",
@@ -168,6 +170,11 @@ pub(crate) const ROWS: [Row; 21] = [
         "only beside the sampler",
         "pod annotation, namespace annotation, configuration",
     ),
+    guard(
+        TRACES_EXPORTER,
+        AGENTS,
+        "`otlp`, whatever the image says; not of KAOS's own agents, which read no such variable",
+    ),
     row(
         METRICS_EXPORTER,
         SERVERS,
@@ -197,7 +204,11 @@ impl Row {
     /// True if a component of this kind gets it.
     pub(crate) fn is_for(&self, component: &Component<'_>) -> bool {
         if self.guards {
-            let here = self.name != LITELLM_ENDPOINT || component.looks_like.litellm;
+            let here = match self.name {
+                LITELLM_ENDPOINT => component.looks_like.litellm,
+                TRACES_EXPORTER => component.names_exporters(),
+                _ => true,
+            };
             return here && component.sdk.is_some() && component.exports_content();
         }
         component.sdk.is_some_and(|sdk| self.kinds.contains(&sdk))

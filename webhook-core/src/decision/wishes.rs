@@ -86,6 +86,19 @@ impl<'a> Levels<'a> {
             .filter(|wish| names::fits(wish.value))
     }
 
+    /// False if an annotation is too long to be read that would keep something from being injected.
+    pub(crate) fn are_known(self) -> bool {
+        let restricting = [
+            names::CONTAINERS,
+            names::EXCLUDE_CONTAINERS,
+            names::NEVER_INJECT,
+        ];
+        restricting.into_iter().all(|name| {
+            let said = [self.pod.annotation(name), self.namespace.annotation(name)];
+            said.into_iter().flatten().all(names::fits)
+        })
+    }
+
     fn warn_of_long_ones(self, warnings: &mut Warnings) {
         for name in names::ANNOTATIONS.map(|it| it.name) {
             if name == names::STATUS {

@@ -66,6 +66,8 @@ pub(crate) struct Volume<'a> {
 pub(crate) struct Container<'a> {
     #[serde(borrow, default)]
     pub(crate) name: Name<'a>,
+    #[serde(borrow, default)]
+    pub(crate) image: Option<Text<'a>>,
     /// None if absent or null: both want a whole list added.
     #[serde(borrow, default)]
     pub(crate) env: Option<List<Variable<'a>>>,

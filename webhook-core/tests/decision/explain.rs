@@ -155,6 +155,72 @@ fn lists_and_several_documents_are_taken_apart() {
 }
 
 #[test]
+fn a_pod_that_runs_is_explained_by_what_was_recorded_first() {
+    let facts = surroundings();
+    let of = |status: Option<&str>| {
+        let mut pod = agent("echo", "agents", &json!([]));
+        pod["metadata"]["uid"] = "u1".into();
+        if let Some(status) = status {
+            pod["metadata"]["annotations"]["telemetry.kaos.tools/status"] = status.into();
+        }
+        explain(&pod.to_string(), &facts).unwrap()
+    };
+    let hash = facts.config_hash();
+    let here = json!({"version": "1.2", "config": hash, "reason": "no_endpoint"}).to_string();
+    for (status, said) in [
+        (
+            Some(here.as_str()),
+            format!(
+                "nothing injected: no level gives an endpoint that can be right (configuration {hash}, the same as here; version 1.2)"
+            ),
+        ),
+        (
+            Some(r#"{"config":"0123"}"#),
+            "injected (configuration 0123, another than here; version )".to_owned(),
+        ),
+        (
+            Some(r#"{"reason":"a\u0007b"}"#),
+            "nothing injected: a\u{fffd}b (configuration , another than here; version )".to_owned(),
+        ),
+        (
+            Some("nonsense"),
+            "telemetry.kaos.tools/status cannot be read".to_owned(),
+        ),
+        (
+            None,
+            "nothing is recorded: it was left alone, or the webhook was not asked".to_owned(),
+        ),
+    ] {
+        let report = of(status);
+        let second = report.lines().nth(1).unwrap();
+        assert_eq!(second, format!("  When it was created: {said}."));
+    }
+    // One that nobody has created yet has no past.
+    let report = explain(&agent("echo", "agents", &json!([])).to_string(), &facts).unwrap();
+    assert!(!report.contains("created"), "{report}");
+}
+
+#[test]
+fn what_was_not_given_is_said() {
+    let of = |facts: &Facts| explain(&agent("x", "agents", &json!([])).to_string(), facts).unwrap();
+    let said = "The configuration was not given";
+    assert!(of(&Facts::unknown()).contains(said));
+    assert!(!of(&Facts::new(Settings::default())).contains(said));
+}
+
+#[test]
+fn what_the_webhook_leaves_alone_for_its_size_is_said() {
+    let mut pod = agent("loud", "agents", &json!([]));
+    pod["spec"]["future"] = "x".repeat(1_600_000).into();
+    let report = explain(&pod.to_string(), &facts()).unwrap();
+    assert!(
+        report.contains("Nothing injected: the pod is so big"),
+        "{report}"
+    );
+    assert!(!report.contains("Container "), "{report}");
+}
+
+#[test]
 fn what_is_no_pod_is_refused() {
     let said = |text: &str| explain(text, &facts()).unwrap_err().to_string();
     assert_eq!(

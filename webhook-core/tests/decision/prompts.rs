@@ -135,6 +135,17 @@ fn any_sign_of_an_agent_or_litellm_counts() {
         LEAKS
     );
     assert_eq!(outcome(mcp(), named(plain())), Outcome::Patched);
+    for (image, wanted) in [
+        ("ghcr.io/berriai/litellm:main", LEAKS),
+        ("registry:5000/litellm-database@sha256:00", LEAKS),
+        ("litellm/tools:1", Outcome::Patched),
+        ("registry/tools:litellm", Outcome::Patched),
+    ] {
+        let mut container = named(plain());
+        container["image"] = image.into();
+        container["args"] = json!(["--config", "/app/c.yaml"]);
+        assert_eq!(outcome(mcp(), container), wanted, "{image}");
+    }
 }
 
 #[test]
@@ -178,6 +189,40 @@ fn no_endpoint_of_the_image_goes_before_the_known_one() {
     assert_eq!(said, format!("{base}/v1/traces"));
 }
 
+/// An exporter that is not OTLP's has a way of its own.
+#[test]
+fn no_exporter_but_otlps_sends_prompts() {
+    let exporter = |name: &str| format!("OTEL_{name}_EXPORTER");
+    let (_, after) = check_laws(&agent(&json!([])), &facts());
+    for name in ["TRACES", "LOGS"] {
+        assert_eq!(value(&after, &exporter(name)).as_deref(), Some("otlp"));
+        let mut never = agent(&json!([]));
+        never["request"]["object"]["metadata"]["annotations"] =
+            json!({"telemetry.kaos.tools/never-inject": exporter(name)});
+        assert_eq!(check_laws(&never, &facts()).0.outcome(), LEAKS, "{name}");
+        let key = json!({"name": "a", "key": "b"});
+        let by_reference = json!({"name": exporter(name), "valueFrom": {"configMapKeyRef": key}});
+        let own = |value: &str| json!({"name": exporter(name), "value": value});
+        for (entry, outcome) in [
+            (own("otlp"), Outcome::Patched),
+            (own("none"), Outcome::Patched),
+            (own("otlp, none"), Outcome::Patched),
+            (own("zipkin"), LEAKS),
+            (own("otlp,console"), LEAKS),
+            (by_reference, LEAKS),
+        ] {
+            let (decision, _) = check_laws(&agent(&json!([entry])), &facts());
+            assert_eq!(decision.outcome(), outcome, "{entry}");
+        }
+    }
+    // KAOS's own make their exporters themselves.
+    let mut kaos = agent(&json!([{"name": "OTEL_TRACES_EXPORTER", "value": "zipkin"}]));
+    let object = &mut kaos["request"]["object"];
+    object["metadata"]["labels"] = json!({"app": "agent", "agent": "x"});
+    object["metadata"]["annotations"] = json!({"kaos.tools/pod-spec-hash": "0"});
+    assert_eq!(check_laws(&kaos, &facts()).0.outcome(), Outcome::Patched);
+}
+
 #[test]
 fn who_must_not_be_guarded_gets_nothing() {
     for name in ["TRACES_ENDPOINT", "LOGS_ENDPOINT", "ENDPOINT"] {
@@ -192,7 +237,7 @@ fn who_must_not_be_guarded_gets_nothing() {
     let unknown = json!({"name": "OTEL_EXPORTER_OTLP_PROTOCOL", "value": "http/json"});
     let (decision, _) = check_laws(&agent(&json!([known, unknown])), &facts());
     assert_eq!(decision.outcome(), LEAKS);
-    warned(&decision, "of its image may say another endpoint");
+    warned(&decision, "of its image may say another way");
     let (decision, after) = check_laws(&agent(&json!([known])), &facts());
     assert_eq!(decision.outcome(), Outcome::Patched);
     let traces = value(&after, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");

@@ -107,8 +107,11 @@ fn sending() -> impl Strategy<Value = Value> {
         "KAOS_TELEMETRY_NODE_IP",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_TRACES_EXPORTER",
     ]);
     let value = select(vec![
+        "otlp",
+        "zipkin",
         KNOWN,
         "http://$(KAOS_TELEMETRY_NODE_IP):4317",
         "http://jaeger:4317",
@@ -303,6 +306,11 @@ fn stay_home(review: &Value, facts: &Facts) -> Result<(), TestCaseError> {
             let bare = bare.trim_end_matches('/');
             prop_assert!(known.iter().any(|it| it == bare), "{name} {endpoint:?}");
         }
+        for name in ["TRACES", "LOGS"] {
+            let exporter = values.get(&format!("OTEL_{name}_EXPORTER"));
+            let otlp = exporter.is_some_and(|it| it == "otlp");
+            prop_assert!(otlp || !names_exporters(before), "{name} {exporter:?}");
+        }
     }
     Ok(())
 }
@@ -325,6 +333,13 @@ fn exports_content(pod: &Value) -> bool {
                 || (it["name"] == "model-api" && it["ports"].is_array())
                 || env.any(|it| it["name"] == "LITELLM_LOG")
         })
+}
+
+/// Agents that KAOS's operator did not make, of a kind whose SDK reads such variables.
+fn names_exporters(pod: &Value) -> bool {
+    let metadata = &pod["metadata"];
+    metadata["labels"]["telemetry.kaos.tools/component"] == "agent"
+        && metadata["annotations"]["kaos.tools/pod-spec-hash"].is_null()
 }
 
 /// The environment as a kubelet makes it: in order, references only to what stands before.

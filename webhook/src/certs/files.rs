@@ -5,13 +5,15 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
 use super::bundle::Bundle;
 use super::keeper::Keeper;
-use super::pair::{Age, BadPair, Texts};
+use super::pair::{Age, Authority, BadPair, Pair, Texts};
+use super::plan::{self, Generation, Known, Serve, Since};
 
 /// How often the files are read.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -30,8 +32,8 @@ pub async fn run(folder: PathBuf, keeper: Keeper, mut bundle: watch::Receiver<Op
             Ok(()) = bundle.changed() => {}
         }
         let now = SystemTime::now();
-        source.look(&keeper, now);
-        let common = bundle.borrow().as_ref().map(Bundle::common);
+        let common = bundle.borrow_and_update().as_ref().map(Bundle::common);
+        source.look(&keeper, common.as_deref(), now);
         keeper.judge(common.as_deref(), source.trouble.as_deref(), now);
     }
 }
@@ -41,6 +43,9 @@ pub async fn run(folder: PathBuf, keeper: Keeper, mut bundle: watch::Receiver<Op
 struct Source {
     folder: PathBuf,
     seen: Option<Texts>,
+    /// The last good one.
+    newest: Option<Arc<Pair>>,
+    since: Since,
     trouble: Option<String>,
 }
 
@@ -49,12 +54,34 @@ impl Source {
         Self {
             folder,
             seen: None,
+            newest: None,
+            since: Since::default(),
             trouble: None,
         }
     }
 
-    /// Looks once: serves what is new and good.
-    fn look(&mut self, keeper: &Keeper, now: SystemTime) {
+    /// Looks once: serves what is new and good, as soon as API servers trust it.
+    fn look(&mut self, keeper: &Keeper, bundle: Option<&[Authority]>, now: SystemTime) {
+        self.read(keeper, now);
+        let newest = self.newest.as_deref();
+        let newest = newest.map_or(Generation::Absent, Generation::Read);
+        self.since.look(newest, Generation::Absent, bundle, now);
+        let served = keeper.served.current();
+        let known = Known {
+            newest,
+            previous: Generation::Absent,
+            served: served.as_deref(),
+            bundle,
+            covered_since: self.since.covered(),
+            alone_since: self.since.alone(),
+            now,
+        };
+        if let (Serve::Newest, Some(pair)) = (plan::serve_only(&known), &self.newest) {
+            keeper.serve(pair);
+        }
+    }
+
+    fn read(&mut self, keeper: &Keeper, now: SystemTime) {
         let texts = match read(&self.folder) {
             Ok(texts) => texts,
             Err(error) => return self.complain(format!("{}: {error}", self.folder.display())),
@@ -69,7 +96,7 @@ impl Source {
         });
         match pair {
             Ok(pair) => {
-                keeper.serve(&pair);
+                self.newest = Some(pair);
                 self.trouble = None;
                 self.seen = Some(texts);
             }

@@ -33,6 +33,9 @@ pub enum BadPair {
     /// The certificate was issued by somebody else.
     #[error("tls.crt was not issued by ca.crt")]
     WrongIssuer,
+    /// Nobody could be told whom to trust.
+    #[error("ca.crt is empty")]
+    NoAuthority,
     /// The certificate's time is over.
     #[error("tls.crt has expired")]
     Expired,

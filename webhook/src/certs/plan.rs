@@ -165,11 +165,17 @@ pub fn serve(known: &Known<'_>, times: &Times) -> Serve {
     }
 }
 
+/// How long a new certificate of somebody else's is trusted before it is served.
+const SETTLE: Duration = Duration::from_secs(10);
+
 /// Which generation to serve where somebody else issues, and so has only one: the newest that is
-/// good.
+/// good, once API servers have had time to hear of its authority. Until then what is served stays
+/// as long as they trust it.
 #[must_use]
 pub fn serve_only(known: &Known<'_>) -> Serve {
-    if age(known.newest, known.now) == Some(Age::Good) {
+    let trusted = known.bundle.is_some() && served_is_good(known);
+    let settled = lasted(known.covered_since, SETTLE, known.now);
+    if age(known.newest, known.now) == Some(Age::Good) && (settled || !trusted) {
         Serve::Newest
     } else {
         Serve::Last

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::bundle::{Bundle, Writer};
 use super::issue::issue;
 use super::keeper::Keeper;
-use super::pair::{Pair, Texts};
+use super::pair::{BadPair, Pair, Texts};
 use super::plan::{self, Former, Generation, Known, Serve, Since, Step, Times};
 use crate::metrics::Attempt;
 use crate::watch::{Patience, failed, words, words_of};
@@ -76,8 +76,9 @@ struct Slot {
 }
 
 impl Slot {
-    /// What was read before is not read again: it would count again.
-    fn read(secret: &Secret, keys: [&str; 3], before: &Self, keeper: &Keeper) -> Self {
+    /// What was read before is not read again: it would count again. `ours` is of no use without
+    /// its authority, for we tell API servers to trust that.
+    fn read(secret: &Secret, keys: [&str; 3], before: &Self, keeper: &Keeper, ours: bool) -> Self {
         let data = secret.data.as_ref();
         let [cert, key, ca] = keys.map(|key| {
             let bytes = data.and_then(|data| data.get(key));
@@ -90,7 +91,14 @@ impl Slot {
         if before.texts.as_ref() == Some(&texts) {
             return before.clone();
         }
-        let read = keeper.read(&texts);
+        let read = keeper.read(&texts).and_then(|pair| {
+            let trusted = !ours || !pair.authorities().is_empty();
+            if trusted {
+                Ok(pair)
+            } else {
+                Err(BadPair::NoAuthority)
+            }
+        });
         if let Err(error) = &read {
             tracing::warn!(%error, key = keys[0], "Refused a certificate in the Secret.");
         }
@@ -175,9 +183,10 @@ impl Store {
             return;
         };
         let before = self.seen.take().unwrap_or_default();
+        let (keeper, ours) = (&self.keeper, self.renewal.is_some());
         self.seen = Some(Contents {
-            newest: Slot::read(secret, NEWEST, &before.newest, &self.keeper),
-            previous: Slot::read(secret, PREVIOUS, &before.previous, &self.keeper),
+            newest: Slot::read(secret, NEWEST, &before.newest, keeper, ours),
+            previous: Slot::read(secret, PREVIOUS, &before.previous, keeper, ours),
             version: secret.resource_version(),
         });
     }
@@ -345,15 +354,45 @@ impl Store {
     }
 }
 
+/// Without a type, as the chart writes it: types cannot be changed, and whoever applies a manifest
+/// with another one would fail for good.
 fn fresh(name: &str, data: serde_json::Value) -> Result<Secret, kube::Error> {
     let data: BTreeMap<String, Option<ByteString>> =
         serde_json::from_value(data).map_err(kube::Error::SerdeError)?;
     let data = data.into_iter().filter_map(|(key, it)| Some((key, it?)));
     let mut secret = Secret {
         data: Some(data.collect()),
-        type_: Some("kubernetes.io/tls".to_owned()),
         ..Secret::default()
     };
     secret.metadata.name = Some(name.to_owned());
     Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{day, days, keeper, texts};
+    use super::*;
+
+    /// As `kubectl create secret tls` makes it, or somebody who writes half a Secret.
+    #[test]
+    fn a_pair_of_ours_without_its_authority_is_of_no_use() {
+        let Texts { cert, key, .. } = texts(day(1), days(9));
+        let data = [("tls.crt", cert), ("tls.key", key), ("ca.crt", Vec::new())];
+        let data = data.map(|(key, bytes)| (key.to_owned(), ByteString(bytes)));
+        let secret = Secret {
+            data: Some(data.into()),
+            ..Secret::default()
+        };
+        let read = |ours| Slot::read(&secret, NEWEST, &Slot::default(), &keeper(), ours);
+        assert!(matches!(read(true).generation(), Generation::Bad));
+        assert_eq!(read(true).why_not.as_deref(), Some("ca.crt is empty"));
+        assert!(matches!(read(false).generation(), Generation::Read(_)));
+    }
+
+    #[test]
+    fn a_fresh_secret_has_the_type_that_manifests_without_one_have() {
+        let data = json!({"tls.crt": ByteString(b"x".to_vec()), "tls.key": null});
+        let secret = fresh("kaos-webhook-tls", data).unwrap();
+        assert_eq!((secret.type_, secret.data.unwrap().len()), (None, 1));
+    }
 }

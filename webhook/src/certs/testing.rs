@@ -1,11 +1,17 @@
 //! Certificates for tests.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use prometheus_client::registry::Registry;
 use rustls::pki_types::ServerName;
 
 use super::issue::{BACKDATE, issue};
+use super::keeper::Keeper;
 use super::pair::{Pair, Texts};
+use crate::metrics::Metrics;
+use crate::readiness::{Condition, Readiness};
+use crate::serve::Served;
 
 pub(crate) const NAME: &str = "webhook.kaos.svc";
 
@@ -34,6 +40,17 @@ pub(crate) fn pair(issued: SystemTime, life: Duration) -> Pair {
     let pair = read(&texts(issued, life));
     assert_eq!(pair.not_before() + BACKDATE, issued);
     pair
+}
+
+/// Serves nothing yet.
+pub(crate) fn keeper() -> Keeper {
+    Keeper {
+        served: Arc::new(Served::default()),
+        metrics: Arc::new(Metrics::new(&mut Registry::default())),
+        readiness: Readiness::of(&[Condition::Certificate]),
+        provider: Arc::new(rustls::crypto::ring::default_provider()),
+        names: names(),
+    }
 }
 
 /// A folder that goes with its owner.

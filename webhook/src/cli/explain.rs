@@ -4,10 +4,21 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use webhook_core::{Facts, Settings, component_from_text, explain, namespace_from_text};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kaos_webhook::watch::settings::KEY;
+use webhook_core::{
+    Facts, Settings, SettingsError, component_from_text, explain, namespace_from_text,
+};
+
+const EXAMPLE: &str = "\
+Example: a pod that runs, by the configuration and the namespace that hold now
+  kubectl get pod NAME --namespace YOURS --output yaml | kaos-webhook explain -f - \\
+    --config <(kubectl get configmap kaos-webhook --namespace kaos-telemetry --output yaml) \\
+    --namespace-file <(kubectl get namespace YOURS --output yaml)";
 
 /// Options of `explain`.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
     /// A Pod or a List of pods, YAML or JSON; `-` is the standard input.
     #[arg(short = 'f', long = "file", value_name = "FILE")]
@@ -18,18 +29,18 @@ pub(crate) struct Args {
     /// The component's custom resource, YAML or JSON; without it, it says nothing.
     #[arg(long, value_name = "FILE")]
     resource_file: Vec<PathBuf>,
-    /// The configuration; without it the defaults hold.
+    /// The configuration, or the config map that holds it; without it the defaults hold.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let settings = match &args.config {
-        None => Settings::default(),
-        Some(path) => Settings::from_yaml(&text_of(path)?)
-            .with_context(|| format!("{} is refused", path.display()))?,
+    let mut facts = match &args.config {
+        None => Facts::unknown(),
+        Some(path) => Facts::new(
+            settings(&text_of(path)?).with_context(|| format!("{} is refused", path.display()))?,
+        ),
     };
-    let mut facts = Facts::new(settings);
     for path in &args.namespace_file {
         let (name, namespace) = namespace_from_text(&text_of(path)?)
             .with_context(|| format!("cannot read {}", path.display()))?;
@@ -43,6 +54,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let report = explain(&text_of(&args.file)?, &facts)
         .with_context(|| format!("cannot explain {}", args.file.display()))?;
     super::print(&report)
+}
+
+/// As the webhook reads them: from the text, or from that of a `ConfigMap` in YAML or JSON.
+fn settings(text: &str) -> Result<Settings, SettingsError> {
+    let map = serde_norway::from_str::<ConfigMap>(text).ok();
+    let within = map.and_then(|it| it.data?.remove(KEY));
+    Settings::from_yaml(within.as_deref().unwrap_or(text))
 }
 
 fn text_of(path: &Path) -> anyhow::Result<String> {

@@ -8,8 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 use super::Owner;
-use webhook_core::NamespaceFacts;
 use webhook_core::names::{MIRROR, STATUS};
+use webhook_core::{ComponentFacts, Facts, Kind, NamespaceFacts, resource_of};
 
 /// Pods beyond this many are not followed until some go; a gauge says so.
 const MAX_PODS: usize = 50_000;
@@ -35,6 +35,8 @@ pub struct Candidate {
     pub name: Box<str>,
     /// The workload that made it, or itself.
     pub owner: Owner,
+    /// The custom resource that it is made for, if its labels name one.
+    pub resource: Option<(Kind, Box<str>)>,
     /// What we said of it when it was created; none if we never saw it.
     pub mark: Option<Mark>,
 }
@@ -84,6 +86,8 @@ pub struct Grounds {
     pub config_hash: Box<str>,
     /// What is known of the pod's namespace.
     pub namespace: Option<NamespaceFacts>,
+    /// What the pod's custom resource says.
+    pub component: Option<ComponentFacts>,
 }
 
 #[derive(Debug)]
@@ -111,13 +115,41 @@ impl Candidate {
         if get(MIRROR).is_some() || meta.deletion_timestamp.is_some() {
             return None;
         }
+        let labels = meta.labels.as_ref();
+        let label = |key: &str| labels.and_then(|all| all.get(key)).map(String::as_str);
         Some(Self {
             uid: meta.uid.as_deref()?.into(),
             namespace: meta.namespace.as_deref()?.into(),
             name: meta.name.as_deref()?.into(),
             owner: Owner::of_pod(meta)?,
+            resource: resource_of(label).map(|(kind, name)| (kind, name.into())),
             mark: get(STATUS).map(|it| Mark::read(it)),
         })
+    }
+}
+
+impl Candidate {
+    fn component<'f>(&self, facts: &'f Facts) -> Option<&'f ComponentFacts> {
+        let (kind, name) = self.resource.as_ref()?;
+        facts.component(*kind, &self.namespace, name)
+    }
+}
+
+impl Grounds {
+    /// What a verdict on this pod stands on by these facts.
+    #[must_use]
+    pub fn of(candidate: &Candidate, facts: &Facts) -> Self {
+        Self {
+            config_hash: facts.config_hash().into(),
+            namespace: facts.namespace(&candidate.namespace).cloned(),
+            component: candidate.component(facts).cloned(),
+        }
+    }
+
+    fn hold(&self, candidate: &Candidate, facts: &Facts) -> bool {
+        *self.config_hash == *facts.config_hash()
+            && self.namespace.as_ref() == facts.namespace(&candidate.namespace)
+            && self.component.as_ref() == candidate.component(facts)
     }
 }
 
@@ -131,7 +163,7 @@ impl Ledger {
         if let Some(entry) = self.pods.get_mut(&candidate.uid) {
             entry.sources |= bit;
             entry.unseen &= !bit;
-            if entry.candidate.mark != candidate.mark {
+            if entry.candidate != candidate {
                 entry.candidate = candidate;
                 entry.verdict = None;
             }
@@ -190,14 +222,9 @@ impl Ledger {
     /// stands on other grounds or is old, the oldest first. Where nobody is opted in none needs a
     /// look.
     #[must_use]
-    pub fn due(&self, now: Instant, limit: usize, grounds: impl Fn(&str) -> Grounds) -> Due {
-        let mut known = HashMap::new();
+    pub fn due(&self, now: Instant, limit: usize, facts: &Facts) -> Due {
         let mut due: Vec<_> = { self.pods.values() }
-            .filter(|entry| {
-                let namespace = &*entry.candidate.namespace;
-                let grounds = known.entry(namespace).or_insert_with(|| grounds(namespace));
-                entry.is_due(now, grounds)
-            })
+            .filter(|entry| entry.is_due(now, facts))
             .collect();
         due.sort_by_key(|entry| entry.verdict.as_ref().map(|verdict| verdict.at));
         let left_over = due.get(limit);
@@ -269,15 +296,16 @@ impl Entry {
         self.verdict.as_ref().is_some_and(|verdict| verdict.missed)
     }
 
-    fn is_due(&self, now: Instant, grounds: &Grounds) -> bool {
-        let opted_in = { grounds.namespace.as_ref() }.is_some_and(NamespaceFacts::opted_in);
+    fn is_due(&self, now: Instant, facts: &Facts) -> bool {
+        let namespace = facts.namespace(&self.candidate.namespace);
+        let opted_in = namespace.is_some_and(NamespaceFacts::opted_in);
         let mark = self.candidate.mark.as_ref();
-        let done = mark.is_some_and(|mark| mark.is_done(&grounds.config_hash));
+        let done = mark.is_some_and(|mark| mark.is_done(facts.config_hash()));
         match &self.verdict {
             _ if !opted_in => false,
             // Unless it counts as missed by other settings.
             None => !done,
-            Some(verdict) if verdict.grounds != *grounds => true,
+            Some(verdict) if !verdict.grounds.hold(&self.candidate, facts) => true,
             Some(verdict) => now.saturating_duration_since(verdict.at) >= JUDGE_AGAIN,
         }
     }

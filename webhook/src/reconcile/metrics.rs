@@ -13,6 +13,8 @@ pub struct Metrics {
     pub unfollowed_pods: Gauge,
     /// Rollouts restarted by us.
     pub restarts: Counter,
+    /// Times that a workload was left alone, for it was restarted for the same settings already.
+    pub refused_restarts: Counter,
     /// Requests to the API server that failed: pods not read, Events not written.
     pub errors: Counter,
 }
@@ -36,6 +38,11 @@ impl Metrics {
             "restarts",
             "Rollouts restarted because pods of theirs were not injected into",
             metrics.restarts.clone(),
+        );
+        registry.register(
+            "refused_restarts",
+            "Times that a rollout was not restarted, for it was for the same settings already",
+            metrics.refused_restarts.clone(),
         );
         registry.register(
             "reconcile_errors",

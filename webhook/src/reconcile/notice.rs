@@ -48,6 +48,8 @@ pub(super) fn event(
 /// The Event's name.
 pub(super) fn name(owner: &Owner, uid: &str) -> String {
     let short: String = owner.name.chars().take(MAX_NAME).collect();
+    // A part of a name does not end so.
+    let short = short.trim_end_matches(['-', '.']);
     format!("{short}.{uid}.telemetry")
 }
 
@@ -65,8 +67,8 @@ fn message(namespace: &str, owner: &Owner, pods: usize) -> String {
         None => "a new pod in its place gets it".to_owned(),
     };
     format!(
-        "{what} without the telemetry environment of this namespace: created before the opt-in, \
-         or while the webhook was away; {remedy}"
+        "{what} without the telemetry environment of this namespace as it is now: created before \
+         the opt-in, by other settings, or while the webhook was away; {remedy}"
     )
 }
 
@@ -112,5 +114,7 @@ mod tests {
     fn a_long_name_fits() {
         let long = owner("Deployment", &"x".repeat(253));
         assert!(name(&long, "0c7fbd3c-9cd9-4a29-a13f-7a3a1e6b4f0b").len() <= 253);
+        let cut = owner("Deployment", &format!("{}-.-yy", "x".repeat(MAX_NAME - 3)));
+        assert!(name(&cut, "u1").ends_with("xx.u1.telemetry"));
     }
 }

@@ -7,7 +7,8 @@ use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 use serde_json::Value;
 
-use super::restart::{Pace, patch};
+use super::in_time;
+use super::restart::{Pace, Refused, patch};
 use super::tell::request;
 
 /// The Lease that says when something was restarted last. Whoever changes it may restart.
@@ -23,7 +24,18 @@ pub(super) struct Workload<'a> {
     pub(super) config: &'a str,
 }
 
-/// Restarts `workload`; false if it is too early, or if another replica was faster.
+/// What came of a wish to restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tried {
+    /// It is restarted.
+    Restarted,
+    /// Something else was restarted a moment ago, or another replica was faster.
+    NotNow,
+    /// The workload is to be left alone.
+    Refused(Refused),
+}
+
+/// Restarts `workload` unless it is too early, or another replica was faster.
 ///
 /// `home` is the namespace of the ticket.
 pub(super) async fn restart(
@@ -31,24 +43,25 @@ pub(super) async fn restart(
     home: &str,
     pace: &Pace,
     workload: &Workload<'_>,
-) -> Result<bool, Error> {
+) -> Result<Tried, Error> {
     let now = Timestamp::now();
-    if !pace.allows_workload(workload.object, workload.config, now) {
-        return Ok(false);
-    }
+    let times = match pace.allows_workload(workload.object, workload.config, now) {
+        Ok(times) => times,
+        Err(refused) => return Ok(Tried::Refused(refused)),
+    };
     let leases = Api::<Lease>::namespaced(client.clone(), home);
-    match take_ticket(&leases, pace, now).await {
+    match in_time(take_ticket(&leases, pace, now)).await {
         Ok(true) => {}
-        Ok(false) => return Ok(false),
-        Err(error) if is_conflict(&error) => return Ok(false),
+        Ok(false) => return Ok(Tried::NotNow),
+        Err(error) if is_conflict(&error) => return Ok(Tried::NotNow),
         Err(error) => return Err(error),
     }
-    let body = patch(workload.object, workload.config, now);
+    let body = patch(workload.object, workload.config, times, now);
     let patched = request(client, "PATCH", workload.path, MERGE_PATCH, &body).await;
     match patched {
-        Ok(_) => Ok(true),
+        Ok(_) => Ok(Tried::Restarted),
         // It changed since we read it: it will be looked at again.
-        Err(error) if is_conflict(&error) => Ok(false),
+        Err(error) if is_conflict(&error) => Ok(Tried::NotNow),
         Err(error) => Err(error),
     }
 }

@@ -10,9 +10,10 @@ use serde_json::Value;
 use tokio::sync::watch::Receiver;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::rollout::{Workload, restart};
+use super::restart::{Pace, Refused};
+use super::rollout::{Tried, Workload, restart};
 use super::watch::Options;
-use super::{Metrics, Owner, notice};
+use super::{Metrics, Owner, in_time, notice};
 use crate::watch::words_of;
 use webhook_core::Facts;
 
@@ -21,6 +22,8 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 const SAY_AGAIN: Duration = Duration::from_mins(30);
 /// What failed is tried again after this long.
 const TRY_AGAIN: Duration = Duration::from_mins(1);
+/// A workload that is to be left alone is looked at again after this long.
+const LEAVE_ALONE: Duration = Duration::from_mins(10);
 
 /// How many pods were missed, by namespace and owner.
 pub(super) type Owners = BTreeMap<(Box<str>, Owner), usize>;
@@ -30,8 +33,32 @@ pub(super) struct Teller {
     client: Client,
     metrics: Metrics,
     options: Options,
-    /// What owners were told: of how many pods, and when they are to be told again.
-    told: HashMap<(Box<str>, Owner), (usize, Instant)>,
+    told: HashMap<Key, Told>,
+    /// Nothing is restarted before: something was a moment ago.
+    restart_from: Instant,
+}
+
+/// Namespace and owner.
+type Key = (Box<str>, Owner);
+
+/// What was done about one owner.
+#[derive(Clone, Copy)]
+struct Told {
+    /// Of how many pods it was told.
+    pods: usize,
+    /// When it is to be told again.
+    again: Instant,
+    /// When it may be looked at for a restart.
+    restart_from: Instant,
+}
+
+/// What there is to do about one owner.
+#[derive(Clone, Copy)]
+struct Wish<'p> {
+    /// It is to be told of so many pods.
+    tell: Option<usize>,
+    /// It is to be restarted.
+    restart: Option<&'p Pace>,
 }
 
 impl Teller {
@@ -41,6 +68,7 @@ impl Teller {
             metrics,
             options,
             told: HashMap::new(),
+            restart_from: Instant::now(),
         }
     }
 
@@ -66,33 +94,77 @@ impl Teller {
         }
     }
 
-    async fn visit(&mut self, key: (Box<str>, Owner), pods: usize, facts: &Facts) {
+    async fn visit(&mut self, key: Key, pods: usize, facts: &Facts) {
         let now = Instant::now();
-        let told = self.told.get(&key);
-        let tell = told.is_none_or(|(count, next)| *count != pods || *next <= now);
-        if !tell && self.options.restart.is_none() {
+        let mut told = self.told.get(&key).copied().unwrap_or(Told {
+            pods: 0,
+            again: now,
+            restart_from: now,
+        });
+        let tell = told.pods != pods || told.again <= now;
+        // A restart while nobody could inject would be for nothing.
+        let may = now >= self.restart_from.max(told.restart_from)
+            && key.1.rollout().is_some()
+            && self.options.readiness.is_ready();
+        let pace = self.options.restart;
+        let wish = Wish {
+            tell: tell.then_some(pods),
+            restart: pace.as_ref().filter(|_| may),
+        };
+        if wish.tell.is_none() && wish.restart.is_none() {
             return;
         }
-        let next = match self.care(&key, tell.then_some(pods), facts).await {
-            Ok(()) => now + SAY_AGAIN,
+        let done = self.care(&key, wish, facts).await;
+        if tell {
+            let wait = if done.is_ok() { SAY_AGAIN } else { TRY_AGAIN };
+            (told.pods, told.again) = (pods, now + wait);
+        }
+        match done {
+            Ok(None) => {}
+            Ok(Some(tried)) => self.tried(tried, &key, &mut told),
             Err(error) => {
                 let why = words_of(&error);
                 self.metrics.failed("tell an owner of its pods", &why);
-                now + TRY_AGAIN
+                told.restart_from = now + TRY_AGAIN;
             }
-        };
-        if tell {
-            self.told.insert(key, (pods, next));
+        }
+        self.told.insert(key, told);
+    }
+
+    fn tried(&mut self, tried: Tried, (namespace, owner): &Key, told: &mut Told) {
+        let now = Instant::now();
+        let between = self
+            .options
+            .restart
+            .and_then(|it| it.between.try_into().ok());
+        match tried {
+            Tried::Restarted => {
+                self.metrics.restarts.inc();
+                tracing::info!(%namespace, name = %owner.name, kind = %owner.kind, "rollout restarted");
+                told.restart_from = now + LEAVE_ALONE;
+                self.restart_from = now + between.unwrap_or(TRY_AGAIN);
+            }
+            Tried::NotNow => self.restart_from = now + between.unwrap_or(TRY_AGAIN),
+            Tried::Refused(why) => {
+                if why == Refused::SameSettings {
+                    self.metrics.refused_restarts.inc();
+                    tracing::warn!(
+                        %namespace, name = %owner.name, kind = %owner.kind,
+                        "pods are missed again after a restart for the same settings: left alone for now"
+                    );
+                }
+                told.restart_from = now + LEAVE_ALONE;
+            }
         }
     }
 
-    /// Tells an owner of so many pods, if any, and restarts its rollout if that is wanted.
+    /// Does what is wished; what came of a restart, if that was.
     async fn care(
         &self,
-        (namespace, owner): &(Box<str>, Owner),
-        tell: Option<usize>,
+        (namespace, owner): &Key,
+        wish: Wish<'_>,
         facts: &Facts,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Tried>, Error> {
         let path = owner.rollout().map(|plural| {
             format!(
                 "/apis/apps/v1/namespaces/{namespace}/{plural}/{}",
@@ -100,12 +172,12 @@ impl Teller {
             )
         });
         // A pod does not know the uid of its Deployment; of all others it does.
-        let look = owner.uid.is_none() || self.options.restart.is_some();
+        let look = owner.uid.is_none() || wish.restart.is_some();
         let workload = match path.as_deref().filter(|_| look) {
             Some(path) => Some(request(&self.client, "GET", path, JSON, &Value::Null).await?),
             None => None,
         };
-        if let Some(pods) = tell {
+        if let Some(pods) = wish.tell {
             let uid = workload
                 .as_ref()
                 .and_then(|it| it["metadata"]["uid"].as_str());
@@ -116,19 +188,16 @@ impl Teller {
                 request(&self.client, "PATCH", &at, APPLY_PATCH, &event).await?;
             }
         }
-        if let (Some(pace), Some(path), Some(object)) = (&self.options.restart, &path, &workload) {
-            let config = facts.config_hash();
-            let workload = Workload {
-                path,
-                object,
-                config,
-            };
-            if restart(&self.client, &self.options.namespace, pace, &workload).await? {
-                self.metrics.restarts.inc();
-                tracing::info!(%namespace, name = %owner.name, kind = %owner.kind, "rollout restarted");
-            }
-        }
-        Ok(())
+        let (Some(pace), Some(path), Some(object)) = (wish.restart, &path, &workload) else {
+            return Ok(None);
+        };
+        let workload = Workload {
+            path,
+            object,
+            config: facts.config_hash(),
+        };
+        let home = &self.options.namespace;
+        restart(&self.client, home, pace, &workload).await.map(Some)
     }
 }
 
@@ -154,5 +223,5 @@ pub(super) async fn request(
         .header(http::header::CONTENT_TYPE, content_type)
         .body(bytes)
         .map_err(Error::HttpError)?;
-    client.request(request).await
+    in_time(client.request(request)).await
 }

@@ -20,7 +20,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::judge::is_missed;
 use super::ledger::{Candidate, Grounds, Ledger, Source};
 use super::tell::{Owners, Teller};
-use super::{Metrics, Pace};
+use super::{Metrics, Pace, in_time};
+use crate::readiness::{Condition, Readiness};
 use crate::watch::{words, words_of};
 use webhook_core::{Facts, NamespaceFacts};
 
@@ -45,6 +46,9 @@ pub struct Options {
     pub namespace: String,
     /// Restart rollouts whose pods were missed, at this pace; none leaves them alone.
     pub restart: Option<Pace>,
+    /// Nothing is judged before the custom resources are known, and nothing restarted while this
+    /// replica could not inject into what follows.
+    pub readiness: Readiness,
 }
 
 /// Watches for as long as it is polled. `facts` gives the snapshot of the moment.
@@ -58,6 +62,7 @@ where
     let counter = Counter {
         client: client.clone(),
         metrics: metrics.clone(),
+        readiness: options.readiness.clone(),
         ledger: Ledger::default(),
         found,
     };
@@ -84,6 +89,7 @@ fn watch(client: &Client) -> BoxStream<'static, (Source, PodEvent)> {
 struct Counter {
     client: Client,
     metrics: Metrics,
+    readiness: Readiness,
     ledger: Ledger,
     found: Sender<Owners>,
 }
@@ -123,8 +129,8 @@ impl Counter {
 
     /// Judges some pods and says how many were missed; true if the next look should follow at once.
     async fn look(&mut self, facts: &Facts) -> bool {
-        // Nobody wished for what the defaults would give.
-        if !facts.settings_known() {
+        // Nobody wished for what the defaults would give, nor for what a resource turns off.
+        if !facts.settings_known() || !self.readiness.is_good(Condition::Components) {
             return false;
         }
         let opted_in = |namespace: &str| {
@@ -147,11 +153,7 @@ impl Counter {
     /// True if more pods wait for their first verdict, and the API server gives what is asked for.
     async fn judge(&mut self, facts: &Facts) -> bool {
         let now = Instant::now();
-        let grounds = |namespace: &str| Grounds {
-            config_hash: facts.config_hash().into(),
-            namespace: facts.namespace(namespace).cloned(),
-        };
-        let due = self.ledger.due(now, PODS_PER_LOOK, grounds);
+        let due = self.ledger.due(now, PODS_PER_LOOK, facts);
         let mut more = due.more;
         let reads = due.pods.into_iter().map(|candidate| {
             let client = self.client.clone();
@@ -159,6 +161,7 @@ impl Counter {
         });
         let mut reads = stream::iter(reads).buffer_unordered(READS_AT_ONCE);
         while let Some((pod, candidate)) = reads.next().await {
+            let grounds = Grounds::of(&candidate, facts);
             let Candidate {
                 uid,
                 namespace,
@@ -182,7 +185,7 @@ impl Counter {
                     continue;
                 }
             };
-            self.ledger.judge(&uid, missed, grounds(&namespace), now);
+            self.ledger.judge(&uid, missed, grounds, now);
         }
         more
     }
@@ -201,7 +204,7 @@ async fn read(client: &Client, candidate: &Candidate) -> Result<Option<Box<RawVa
         .body(Vec::new())
         .map_err(Error::HttpError)?;
     // As text: what the client cannot parse it writes to the log, and pods hold secrets.
-    let text = match client.request_text(request).await {
+    let text = match in_time(client.request_text(request)).await {
         Ok(text) => text,
         Err(Error::Api(status)) if status.code == 404 => return Ok(None),
         Err(error) => return Err(error),

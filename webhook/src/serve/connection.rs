@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::crowd::Seat;
-use super::head::{Busy, TimedHead};
+use super::timed::{Busy, Timed};
 use super::{Phase, Reviewer, reached};
 use crate::metrics::Dropped;
 
@@ -54,7 +54,7 @@ pub(super) async fn run(stream: TcpStream, shared: &Arc<Shared>, seat: &Arc<Seat
 async fn h1(stream: TlsStream<TcpStream>, shared: &Arc<Shared>, seat: &Seat) {
     let limits = shared.reviewer.limits();
     let busy = Busy::default();
-    let stream = TokioIo::new(TimedHead::new(stream, limits.head, busy.clone()));
+    let stream = TokioIo::new(Timed::new(stream, &limits, busy.clone()));
     let service = service_fn(|request: Request<Incoming>| {
         let busy = busy.clone();
         busy.begin();
@@ -122,6 +122,7 @@ async fn h2(stream: TlsStream<TcpStream>, shared: &Arc<Shared>, seat: &Arc<Seat>
 }
 
 async fn answer(request: Request<Incoming>, shared: &Shared, seat: &Seat) -> Response<Full<Bytes>> {
+    let _busy = seat.busy();
     let response = shared.reviewer.answer(request, seat.uses()).await;
     if response.status() == StatusCode::OK {
         seat.reviewed();

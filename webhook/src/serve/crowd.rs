@@ -1,9 +1,11 @@
-//! Who is connected. Nobody is asked who they are, so at a limit those go first that never brought
-//! a review: connections that only sit there must not keep API servers out.
+//! Who is connected. Nobody is asked who they are, so at a limit whoever has most gives a place to
+//! the newcomer: connections that only sit there must not keep API servers out, whether they once
+//! brought a review or not.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
@@ -11,10 +13,12 @@ use tokio::sync::{Notify, watch};
 use super::review::Uses;
 
 /// All open connections.
-pub(super) struct Crowd {
+pub(crate) struct Crowd {
     all: usize,
     per_peer: usize,
     seats: Mutex<Seats>,
+    /// Counts what happens, in place of a clock.
+    turns: AtomicU64,
     /// How many live, those that were told to go among them.
     live: watch::Sender<usize>,
 }
@@ -36,49 +40,72 @@ struct Peer {
 
 struct Taken {
     peer: IpAddr,
-    reviewed: bool,
+    activity: Arc<Activity>,
     leave: Arc<Notify>,
+}
+
+/// What a connection does; changed without the lock.
+#[derive(Default)]
+struct Activity {
+    reviewed: AtomicBool,
+    requests: AtomicUsize,
+    /// The turn of its last answer, or of its coming.
+    last: AtomicU64,
+}
+
+/// Who goes first of one address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    /// Never completed a review.
+    Unproven,
+    Idle,
+    /// A request is being answered.
+    Busy,
 }
 
 /// The place of one connection, given back on drop.
-pub(super) struct Seat {
+pub(crate) struct Seat {
     crowd: Arc<Crowd>,
     number: u64,
     leave: Arc<Notify>,
-    reviewed: AtomicBool,
+    activity: Arc<Activity>,
     uses: Arc<Uses>,
 }
 
+/// A request of a connection for as long as it lives: a client that goes away ends it anywhere.
+pub(super) struct Busy<'a>(&'a Seat);
+
 impl Crowd {
     /// At most `all`, and `per_peer` of one address.
-    pub(super) fn new(all: usize, per_peer: usize) -> Arc<Self> {
+    pub(crate) fn new(all: usize, per_peer: usize) -> Arc<Self> {
         Arc::new(Self {
             all,
             per_peer,
             seats: Mutex::default(),
+            turns: AtomicU64::default(),
             live: watch::Sender::new(0),
         })
     }
 
-    /// A place for a connection; at a limit that of the oldest that never completed a review, and
-    /// none if there is no such one. The flag says whether somebody had to go.
-    pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<(Seat, bool)> {
+    /// A place for a connection; at a limit that of another, of the address that has most. None
+    /// where the newcomer's own address has most, and all of it is at work. The flag says whether
+    /// somebody had to go.
+    pub(crate) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<(Seat, bool)> {
         let peer = peer.to_canonical();
         let mut seats = self.lock();
-        let many = seats
-            .peers
-            .get(&peer)
-            .is_some_and(|it| it.connections >= self.per_peer);
+        let many = seats.connections(peer) >= self.per_peer;
         let crowded = many || seats.taken.len() >= self.all;
         if crowded {
-            seats.make_room(many.then_some(peer))?;
+            seats.make_room(peer, many)?;
         }
         let number = seats.next;
         seats.next += 1;
         let leave = Arc::new(Notify::new());
+        let activity = Arc::new(Activity::default());
+        activity.last.store(self.turn(), Ordering::Relaxed);
         let taken = Taken {
             peer,
-            reviewed: false,
+            activity: Arc::clone(&activity),
             leave: Arc::clone(&leave),
         };
         seats.taken.insert(number, taken);
@@ -91,7 +118,7 @@ impl Crowd {
             crowd,
             number,
             leave,
-            reviewed: AtomicBool::new(false),
+            activity,
             uses,
         };
         Some((seat, crowded))
@@ -103,15 +130,32 @@ impl Crowd {
         let _never_closed = live.wait_for(|live| *live == 0).await;
     }
 
+    fn turn(&self) -> u64 {
+        self.turns.fetch_add(1, Ordering::Relaxed)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Seats> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Seats {
-    fn make_room(&mut self, of: Option<IpAddr>) -> Option<()> {
-        let may_go = |it: &Taken| !it.reviewed && of.is_none_or(|peer| it.peer == peer);
-        let (number, taken) = self.taken.iter().find(|(_, it)| may_go(it))?;
+    fn connections(&self, peer: IpAddr) -> usize {
+        self.peers.get(&peer).map_or(0, |it| it.connections)
+    }
+
+    /// Sends somebody away for a newcomer: of `peer` alone if that has its `share` already.
+    fn make_room(&mut self, peer: IpAddr, share: bool) -> Option<()> {
+        let all = self.taken.iter();
+        let candidates = all.filter(|(_, it)| !share || it.peer == peer);
+        let (number, taken) = candidates.min_by_key(|(_, it)| {
+            let most = Reverse(self.connections(it.peer));
+            (most, it.activity.worth(), it.activity.since())
+        })?;
+        // What is being answered is worth as much as what is to come.
+        if taken.peer == peer && taken.activity.worth() == Worth::Busy {
+            return None;
+        }
         taken.leave.notify_one();
         let number = *number;
         self.remove(number);
@@ -131,15 +175,33 @@ impl Seats {
     }
 }
 
+impl Activity {
+    fn worth(&self) -> Worth {
+        match (
+            self.reviewed.load(Ordering::Relaxed),
+            self.requests.load(Ordering::Relaxed),
+        ) {
+            (false, _) => Worth::Unproven,
+            (true, 0) => Worth::Idle,
+            (true, _) => Worth::Busy,
+        }
+    }
+
+    fn since(&self) -> u64 {
+        self.last.load(Ordering::Relaxed)
+    }
+}
+
 impl Seat {
-    /// A review was answered. Only the first one takes the lock.
+    /// A request begins.
+    pub(super) fn busy(&self) -> Busy<'_> {
+        self.activity.requests.fetch_add(1, Ordering::Relaxed);
+        Busy(self)
+    }
+
+    /// A review was answered.
     pub(super) fn reviewed(&self) {
-        if self.reviewed.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        if let Some(taken) = self.crowd.lock().taken.get_mut(&self.number) {
-            taken.reviewed = true;
-        }
+        self.activity.reviewed.store(true, Ordering::Relaxed);
     }
 
     /// What all connections of its address have of what all share.
@@ -148,8 +210,18 @@ impl Seat {
     }
 
     /// Waits until somebody else needs the place.
-    pub(super) async fn wanted(&self) {
+    pub(crate) async fn wanted(&self) {
         self.leave.notified().await;
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let Seat {
+            activity, crowd, ..
+        } = self.0;
+        activity.last.store(crowd.turn(), Ordering::Relaxed);
+        activity.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -166,34 +238,76 @@ mod tests {
 
     const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
     const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+    const C: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 3));
 
     fn is_told(seat: &Seat) -> bool {
         use futures_util::FutureExt as _;
         seat.wanted().now_or_never().is_some()
     }
 
-    #[test]
-    fn the_oldest_without_a_review_goes_for_a_newcomer() {
-        let crowd = Crowd::new(3, 3);
-        let enter = |peer| crowd.enter(peer);
-        let (useful, _) = enter(A).unwrap();
-        useful.reviewed();
-        let (idle, crowded) = enter(A).unwrap();
-        let (younger, _) = enter(B).unwrap();
-        assert!(!crowded);
-        let (_last, crowded) = enter(B).unwrap();
-        assert!(crowded && is_told(&idle));
-        assert!(!is_told(&useful) && !is_told(&younger));
+    fn reviews(seat: &Seat) {
+        let _busy = seat.busy();
+        seat.reviewed();
+    }
+
+    /// So many connections that each brought a review.
+    fn sitting(crowd: &Arc<Crowd>, peer: IpAddr, many: usize) -> Vec<Seat> {
+        let enter = || crowd.enter(peer).unwrap().0;
+        std::iter::repeat_with(enter)
+            .take(many)
+            .inspect(reviews)
+            .collect()
     }
 
     #[test]
-    fn where_all_are_of_use_nobody_goes_until_one_does() {
-        let crowd = Crowd::new(1, 1);
-        let (useful, _) = crowd.enter(A).unwrap();
-        useful.reviewed();
-        assert!(crowd.enter(B).is_none());
-        drop(useful);
+    fn of_one_address_those_without_a_review_go_first() {
+        let crowd = Crowd::new(3, 3);
+        let useful = sitting(&crowd, A, 1);
+        let (idle, crowded) = crowd.enter(A).unwrap();
+        let (other, _) = crowd.enter(B).unwrap();
+        assert!(!crowded);
+        let (_last, crowded) = crowd.enter(B).unwrap();
+        assert!(crowded && is_told(&idle));
+        assert!(!is_told(&useful[0]) && !is_told(&other));
+    }
+
+    /// Two clients that each brought one review on as many connections as they may have.
+    #[test]
+    fn who_sits_there_after_a_review_keeps_nobody_out() {
+        let crowd = Crowd::new(8, 4);
+        let [a, b] = [A, B].map(|peer| sitting(&crowd, peer, 4));
+        let (newcomer, crowded) = crowd.enter(C).unwrap();
+        assert!(crowded && is_told(&a[0]), "the one that is idle longest");
+        // They come again and again, before the newcomer has brought anything.
+        let again: Vec<_> = (0..20)
+            .flat_map(|_| [A, B])
+            .filter_map(|it| crowd.enter(it))
+            .collect();
+        assert_eq!(again.len(), 40);
+        assert!(!is_told(&newcomer));
+        assert!(is_told(&b[0]));
+        let second = crowd.enter(C).unwrap().0;
+        assert!(!is_told(&newcomer) && !is_told(&second));
+    }
+
+    #[test]
+    fn who_has_most_gives_up_what_is_at_work_too() {
+        let crowd = Crowd::new(3, 3);
+        let all = sitting(&crowd, A, 3);
+        let busy: Vec<_> = all.iter().map(Seat::busy).collect();
+        assert!(crowd.enter(A).is_none(), "its own are as good as one more");
         assert!(crowd.enter(B).is_some());
+        assert!(is_told(&all[0]) && !is_told(&all[1]));
+        drop(busy);
+    }
+
+    #[test]
+    fn who_answered_last_goes_last() {
+        let crowd = Crowd::new(3, 3);
+        let all = sitting(&crowd, A, 3);
+        reviews(&all[0]);
+        let _newcomer = crowd.enter(B).unwrap();
+        assert!(is_told(&all[1]) && !is_told(&all[0]) && !is_told(&all[2]));
     }
 
     #[test]
@@ -209,16 +323,14 @@ mod tests {
     fn one_peer_has_its_share_and_pays_for_itself() {
         let crowd = Crowd::new(4, 2);
         let (other, _) = crowd.enter(B).unwrap();
-        let (first, _) = crowd.enter(A).unwrap();
-        let (second, _) = crowd.enter(A).unwrap();
-        second.reviewed();
-        let (third, _) = crowd.enter(A).unwrap();
-        assert!(is_told(&first) && !is_told(&other));
-        third.reviewed();
-        assert!(crowd.enter(A).is_none(), "both of its own are of use");
-        drop(first);
-        assert!(crowd.enter(A).is_none(), "the place was given on already");
-        drop(second);
-        assert!(crowd.enter(A).is_some());
+        let all = sitting(&crowd, A, 2);
+        let busy: Vec<_> = all.iter().map(Seat::busy).collect();
+        assert!(crowd.enter(A).is_none(), "both of its own are at work");
+        drop(busy);
+        let (third, crowded) = crowd.enter(A).unwrap();
+        assert!(crowded && is_told(&all[0]) && !is_told(&other));
+        drop(all);
+        drop(third);
+        assert!(crowd.enter(A).is_some_and(|(_, crowded)| !crowded));
     }
 }

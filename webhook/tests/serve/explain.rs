@@ -67,3 +67,27 @@ fn a_pod_comes_by_standard_input_too() {
     let wanted = "Nothing injected: the pod opts out by telemetry.kaos.tools/inject.";
     assert_eq!(reason(&output.stdout), wanted);
 }
+
+/// As it is mounted nowhere but in the cluster: `kubectl get configmap kaos-webhook --output yaml`.
+#[test]
+fn the_configuration_may_be_the_config_map_and_what_is_not_given_is_said() {
+    let pod = fixtures().join("pods/no_endpoint.yaml");
+    let explain = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kaos-webhook"));
+        command.arg("explain").arg("-f").arg(&pod).args(arguments);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let assumed = "The configuration was not given";
+    assert!(explain(&[]).contains(assumed));
+    let file = std::env::temp_dir().join(format!("kaos-webhook-map-{}", std::process::id()));
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kaos-webhook}\n\
+        data:\n  config.yaml: |\n    enabled: false\n";
+    fs::write(&file, map).unwrap();
+    let said = explain(&["--config", file.to_str().unwrap()]);
+    fs::remove_file(&file).unwrap();
+    assert!(!said.contains(assumed), "{said}");
+    assert!(
+        said.contains("the configuration has enabled: false"),
+        "{said}"
+    );
+}

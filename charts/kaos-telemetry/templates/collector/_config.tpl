@@ -7,7 +7,7 @@ knows here are dropped, for somebody's next name for a prompt is among them. */}
   "gen_ai[.]response[.](model|id|finish_reasons|time_to_first_chunk)"
   "gen_ai[.](usage|cost)[.][a-z_.]+"
   "gen_ai[.](agent[.](name|id)|tool[.](name|type|call[.]id)|prompt[.]name|embeddings[.]dimension[.]count|data_source[.]id)"
-  "openai[.][a-z_.]+"
+  "openai[.](api[.]type|request[.]service_tier|response[.](service_tier|system_fingerprint))"
   "mcp[.](method[.]name|session[.]id|protocol[.]version)|jsonrpc[.]request[.]id"
   "rpc[.](system|service|method|system[.]name|response[.]status_code|grpc[.]status_code)"
   "http[.](request[.]method|response[.]status_code|route|method|status_code)"
@@ -16,7 +16,9 @@ knows here are dropped, for somebody's next name for a prompt is among them. */}
   "(error|exception)[.]type"
   "user_agent[.]original"
   "telemetry[.]kaos[.][a-z0-9_.]+"
-  "kaos[.][a-z_.]+|agent[.](name|delegation[.]target)|session[.]id|task[.](id|state)|autonomous[.][a-z_.]+"
+  "kaos[.](resource[.]name|session_id|run_id|turn_number|tokens_used|cost_usd|tool_call_count|error_type|tool_name|call_id|step_id|duration_ms|is_error|confidence)"
+  "agent[.](name|delegation[.]target)|session[.]id|task[.](id|state)"
+  "autonomous[.](task_id|session_id|is_autonomous|iteration|max_(iterations|runtime_seconds|iter_runtime_seconds|tool_calls))"
   "k8s[.][a-z_.]+|container[.]id|thread[.](id|name)|code[.](function|file|line)[a-z_.]*"
 -}}
 {{- printf "^(%s)$$" (join "|" (concat $names .Values.collector.keepAttributes)) -}}

@@ -20,12 +20,10 @@ impl<'a> Work<'_, 'a> {
         if self.never(variables::ENDPOINT) {
             return Ok(());
         }
-        let own = self.env.literal(variables::PROTOCOL);
-        let own = own.and_then(Protocol::parse);
         let Subject {
             levels, component, ..
         } = self.subject;
-        let chosen = levels.endpoint(component, own, warnings);
+        let chosen = levels.endpoint(component, self.own_protocol(), warnings);
         let usable = chosen.filter(|it| {
             let usable =
                 !it.endpoint.needs_node_ip() || self.refers(variables::NODE_IP, usize::MAX);
@@ -40,6 +38,24 @@ impl<'a> Work<'_, 'a> {
         });
         self.chosen = Some(usable.ok_or(Reason::NoEndpoint)?);
         Ok(())
+    }
+
+    /// The protocol that the container's own entries name, in the order in which its SDK reads them.
+    fn own_protocol(&self) -> Option<Protocol> {
+        if self.env.has(variables::PROTOCOL) {
+            return Protocol::parse(self.env.literal(variables::PROTOCOL)?);
+        }
+        self.own_exporter()
+    }
+
+    /// The same by `LiteLLM`'s own variable.
+    fn own_exporter(&self) -> Option<Protocol> {
+        let proxy = self.subject.component.sdk == Some(Sdk::Proxy);
+        match self.env.literal(variables::EXPORTER).filter(|_| proxy)? {
+            "otlp_grpc" | "grpc" => Some(Protocol::Grpc),
+            "otlp_http" | "http/protobuf" => Some(Protocol::HttpProtobuf),
+            _ => None,
+        }
     }
 
     /// Warns of an endpoint of the container's own that cannot be right.
@@ -94,6 +110,15 @@ impl<'a> Work<'_, 'a> {
             ));
             return true;
         }
+        if self.subject.component.names_exporters()
+            && let Some(name) = self.other_exporter()
+        {
+            warnings.push(format!(
+                "container {}: its own {name} may name more than otlp and none, which needs no endpoint",
+                self.container.name
+            ));
+            return true;
+        }
         // A signal's own endpoint goes before the common one.
         let others = variables::OTHER_ENDPOINTS.iter();
         if !others
@@ -110,6 +135,19 @@ impl<'a> Work<'_, 'a> {
         leaks || self.is_unguarded(warnings)
     }
 
+    /// The variable of the container's own that may name an exporter with a way of its own.
+    fn other_exporter(&self) -> Option<&'static str> {
+        let otlp = |entry: Entry<'_>| match entry.content {
+            Content::Literal(names) => {
+                { names.split(',') }.all(|name| matches!(name.trim(), "" | "otlp" | "none"))
+            }
+            Content::Reference(_) => false,
+        };
+        [variables::TRACES_EXPORTER, variables::LOGS_EXPORTER]
+            .into_iter()
+            .find(|name| self.env.get(name).is_some_and(|entry| !otlp(entry)))
+    }
+
     /// True if the entry is a literal that `known` knows, and so is what its reference becomes.
     fn strips(&self, entry: Entry<'_>, known: fn(&Settings, &str) -> bool) -> bool {
         let Content::Literal(value) = entry.content else {
@@ -122,9 +160,13 @@ impl<'a> Work<'_, 'a> {
     /// True if what goes before the common endpoint cannot be written, and so might come from the
     /// image.
     fn is_unguarded(&self, warnings: &mut Warnings) -> bool {
-        let mut names = [variables::ENDPOINT].into_iter().chain({
+        let component = self.subject.component;
+        let logs = component
+            .names_exporters()
+            .then_some(variables::LOGS_EXPORTER);
+        let mut names = [variables::ENDPOINT].into_iter().chain(logs).chain({
             let ours = variables::ROWS.iter().filter(|row| row.guards);
-            let ours = ours.filter(|row| row.is_for(self.subject.component));
+            let ours = ours.filter(|row| row.is_for(component));
             ours.map(|row| row.name)
         });
         let open = names.find(|name| {
@@ -133,7 +175,7 @@ impl<'a> Work<'_, 'a> {
         });
         if let Some(name) = open {
             warnings.push(format!(
-                "container {}: {name} of its image may say another endpoint, and is not to be set or its protocol is not known",
+                "container {}: {name} of its image may say another way, and is not to be set or its protocol is not known",
                 self.container.name
             ));
         }
@@ -193,23 +235,10 @@ impl<'a> Work<'_, 'a> {
             value,
             level: Level::PodEnv,
         };
-        if let Some(entry) = self.env.get(variables::PROTOCOL) {
-            let Content::Literal(value) = entry.content else {
-                return None;
-            };
-            return Protocol::parse(value).map(own);
-        }
         let component = self.subject.component;
-        if component.sdk == Some(Sdk::Proxy)
-            && let Some(entry) = self.env.get(variables::EXPORTER)
-        {
-            return match entry.content {
-                Content::Literal("otlp_grpc" | "grpc") => Some(own(Protocol::Grpc)),
-                Content::Literal("otlp_http" | "http/protobuf") => {
-                    Some(own(Protocol::HttpProtobuf))
-                }
-                _ => None,
-            };
+        let proxy = component.sdk == Some(Sdk::Proxy);
+        if self.env.has(variables::PROTOCOL) || proxy && self.env.has(variables::EXPORTER) {
+            return self.own_protocol().map(own);
         }
         if let Some(chosen) = self.chosen {
             return Some(chosen.protocol);
@@ -226,7 +255,7 @@ impl<'a> Work<'_, 'a> {
             Some(Content::Reference(_)) | None => None,
         };
         // KAOS knows gRPC only, and so writes its endpoints.
-        let kaos = component.by_operator || component.sdk == Some(Sdk::Proxy);
+        let kaos = component.by_operator || proxy;
         let customary = customary.and_then(Endpoint::customary_protocol);
         customary.or(kaos.then_some(Protocol::Grpc)).map(identity)
     }

@@ -134,9 +134,14 @@ A reference in an endpoint counts as known only if the kubelet fills in the node
 own `KAOS_TELEMETRY_NODE_IP`, or by one from `status.hostIP` that stands before.
 What stands in the image's own environment cannot be seen, but `env` wins over it: so the endpoints
 of the single signals are written too, and who names one of them in `never-inject` gets nothing.
+Agents of other products may also be told to export by something else than OTLP, which needs no
+endpoint of ours: so their `OTEL_TRACES_EXPORTER` and `OTEL_LOGS_EXPORTER` are written, and with one
+of their own that may say more than `otlp` and `none` they get nothing.
 `contentStripped` takes no host that may be another one in each namespace: neither `collector` nor
 `collector.telemetry`, which a resolver first takes for a pod of a headless Service `telemetry` beside
-the agent. Write `collector.telemetry.svc`, an address, or a domain with a dot at its end.
+the agent, nor, by `http`, `otlp.vendor.dev`, which may be one of a Service `vendor` in a namespace
+`dev`. Write `collector.telemetry.svc.cluster.local`, an address, or a domain with a dot at its end.
+`collector.telemetry.svc` will do where nobody makes a namespace called `svc`.
 `allow` injects, prompts and all.
 
 ## What cannot be seen
@@ -148,7 +153,8 @@ configuration.
 
 ## What is too long
 
-An annotation of more than 4 KiB or 128 items is ignored, with a warning.
+An annotation of more than 4 KiB or 128 items is ignored, with a warning; one of those that keep
+something out (`containers`, `exclude-containers`, `never-inject`) leaves the pod as it is.
 A variable that would have more than 32 KiB is not written, and an `OTEL_RESOURCE_ATTRIBUTES` of the
 container's own with more than 16 KiB is left alone.
 A pod of more than 256 containers, or of lists with more than 1024 entries, stays as it is.

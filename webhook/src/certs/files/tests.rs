@@ -1,24 +1,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::sync::Arc;
 
-use prometheus_client::registry::Registry;
-
-use super::super::testing::{Folder, day, days, names, texts};
+use super::super::testing::{Folder, day, days, keeper, texts};
 use super::*;
-use crate::metrics::Metrics;
-use crate::readiness::{Condition, Readiness};
-use crate::serve::Served;
-
-fn keeper() -> Keeper {
-    Keeper {
-        served: Arc::new(Served::default()),
-        metrics: Arc::new(Metrics::new(&mut Registry::default())),
-        readiness: Readiness::of(&[Condition::Certificate]),
-        provider: Arc::new(rustls::crypto::ring::default_provider()),
-        names: names(),
-    }
-}
 
 fn write(folder: &Path, texts: &Texts) {
     fs::create_dir_all(folder).unwrap();
@@ -57,14 +41,14 @@ fn serves(keeper: &Keeper, texts: &Texts) -> bool {
 fn a_swapped_link_is_seen() {
     let (keeper, mount) = (keeper(), Mount::new("swap"));
     let mut source = Source::new(mount.0.path().to_owned());
-    source.look(&keeper, day(1));
+    source.look(&keeper, None, day(1));
     assert!(keeper.served.current().is_none());
     let (first, second) = (texts(day(1), days(9)), texts(day(1), days(9)));
     mount.swap("..v1", &first);
-    source.look(&keeper, day(1));
+    source.look(&keeper, None, day(1));
     assert!(serves(&keeper, &first));
     mount.swap("..v2", &second);
-    source.look(&keeper, day(1));
+    source.look(&keeper, None, day(1));
     assert!(serves(&keeper, &second));
     assert!(source.trouble.is_none());
 }
@@ -75,7 +59,7 @@ fn the_last_good_one_stays_whatever_comes() {
     let mut source = Source::new(mount.0.path().to_owned());
     let good = texts(day(1), days(9));
     mount.swap("..v1", &good);
-    source.look(&keeper, day(2));
+    source.look(&keeper, None, day(2));
     let other = texts(day(1), days(9));
     let bad = [
         (
@@ -100,13 +84,13 @@ fn the_last_good_one_stays_whatever_comes() {
     ];
     for (version, (texts, why)) in bad.iter().enumerate() {
         mount.swap(&format!("..bad{version}"), texts);
-        source.look(&keeper, day(2));
+        source.look(&keeper, None, day(2));
         assert!(serves(&keeper, &good), "{why}");
         let trouble = source.trouble.clone().unwrap();
         assert!(trouble.contains(why), "{trouble}");
     }
     fs::remove_file(mount.0.path().join("..data")).unwrap();
-    source.look(&keeper, day(2));
+    source.look(&keeper, None, day(2));
     assert!(serves(&keeper, &good));
 }
 
@@ -116,8 +100,27 @@ fn one_that_came_too_early_is_served_when_its_time_comes() {
     let mut source = Source::new(mount.0.path().to_owned());
     let early = texts(day(5), days(9));
     mount.swap("..v1", &early);
-    source.look(&keeper, day(2));
+    source.look(&keeper, None, day(2));
     assert!(keeper.served.current().is_none());
-    source.look(&keeper, day(5));
+    source.look(&keeper, None, day(5));
     assert!(serves(&keeper, &early));
+}
+
+#[test]
+fn a_new_one_is_served_once_api_servers_trust_it() {
+    let (keeper, mount) = (keeper(), Mount::new("trust"));
+    let mut source = Source::new(mount.0.path().to_owned());
+    let (first, second) = (texts(day(1), days(9)), texts(day(1), days(9)));
+    let authority = |texts: &Texts| Authority::read_all(&texts.ca).unwrap();
+    let old = authority(&first);
+    let both = [old.clone(), authority(&second)].concat();
+    mount.swap("..v1", &first);
+    source.look(&keeper, Some(&[]), day(2));
+    assert!(serves(&keeper, &first), "there is no other");
+    mount.swap("..v2", &second);
+    source.look(&keeper, Some(&old), day(2));
+    source.look(&keeper, Some(&both), day(2));
+    assert!(serves(&keeper, &first));
+    source.look(&keeper, Some(&both), day(2) + Duration::from_mins(1));
+    assert!(serves(&keeper, &second));
 }

@@ -271,6 +271,40 @@ fn what_is_served_is_kept_while_nobody_is_told_to_trust_anything() {
     assert_eq!(serve(&state, &TIMES), Serve::Newest);
 }
 
+/// cert-manager writes the Secret first, and its injector the bundle a while later.
+#[test]
+fn one_of_somebody_elses_is_served_once_it_is_trusted() {
+    let (old, new) = (old(), pair(day(60), TIMES.life));
+    let (only_old, both) = (
+        old.authorities().to_vec(),
+        [old.authorities(), new.authorities()].concat(),
+    );
+    let mut state = known(Read(&new), Absent, day(60));
+    assert_eq!(serve_only(&state), Serve::Newest, "there is no other");
+    state.served = Some(&old);
+    assert_eq!(serve_only(&state), Serve::Newest, "nobody knows the bundle");
+    state.bundle = Some(&only_old);
+    assert_eq!(serve_only(&state), Serve::Last);
+    state.bundle = Some(&both);
+    state.covered_since = Some(day(60));
+    assert_eq!(serve_only(&state), Serve::Last, "not settled");
+    state.now += SETTLE;
+    assert_eq!(serve_only(&state), Serve::Newest);
+    // An injector that knows one authority only: at once, for nobody is told to trust the old.
+    state.bundle = Some(new.authorities());
+    state.covered_since = Some(state.now);
+    assert_eq!(serve_only(&state), Serve::Newest);
+    // Whoever trusts it by other means than the bundle.
+    state.bundle = Some(&[]);
+    state.covered_since = None;
+    assert_eq!(serve_only(&state), Serve::Newest);
+    // What is served ends.
+    state.bundle = Some(&only_old);
+    state.now = day(95);
+    assert_eq!(serve_only(&state), Serve::Newest);
+    assert_eq!(serve_only(&known(Bad, Absent, day(60))), Serve::Last);
+}
+
 #[test]
 fn another_generation_begins_from_nothing() {
     let (old, new) = (old(), pair(day(60), TIMES.life));

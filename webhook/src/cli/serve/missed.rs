@@ -43,6 +43,7 @@ impl Args {
         let options = Options {
             namespace: namespace.to_owned(),
             restart: self.rollouts.then_some(pace),
+            readiness: parts.readiness.clone(),
         };
         let facts = Arc::clone(&parts.facts);
         let snapshot = move || facts.load().as_ref().clone();

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::json;
+use webhook_core::Settings;
 
 use super::*;
 
@@ -30,24 +32,35 @@ fn marked(uid: &str, status: &str) -> ObjectMeta {
     }
 }
 
-fn grounds(hash: &str) -> Grounds {
-    Grounds {
-        config_hash: hash.into(),
-        namespace: Some(NamespaceFacts::new(
-            [("telemetry.kaos.tools/inject", "enabled")],
-            [],
-        )),
-    }
+/// Facts that differ by this word of their settings.
+fn facts(which: &str) -> Facts {
+    let settings = Settings {
+        sampler_arg: Some(which.to_owned()),
+        ..Settings::default()
+    };
+    let opted_in = NamespaceFacts::new([("telemetry.kaos.tools/inject", "enabled")], []);
+    Facts::new(settings).with_namespace("agents", opted_in)
 }
 
-fn due(ledger: &Ledger, now: Instant, hash: &str) -> usize {
-    ledger.due(now, MAX_PODS, |_| grounds(hash)).pods.len()
+/// What the webhook writes by the facts that are called so.
+fn status(which: &str) -> String {
+    format!(r#"{{"config":"{}"}}"#, facts(which).config_hash())
+}
+
+/// Grounds of a pod that no custom resource stands for.
+fn grounds(which: &str) -> Grounds {
+    let candidate = Candidate::from_metadata(&pod("a")).unwrap();
+    Grounds::of(&candidate, &facts(which))
+}
+
+fn due(ledger: &Ledger, now: Instant, which: &str) -> usize {
+    ledger.due(now, MAX_PODS, &facts(which)).pods.len()
 }
 
 #[test]
 fn only_pods_that_the_webhook_could_have_missed_are_followed() {
     let mut ledger = Ledger::default();
-    ledger.seen(APP, &marked("injected", r#"{"config":"a"}"#));
+    ledger.seen(APP, &marked("injected", &status("a")));
     ledger.seen(APP, &annotated("mirror", MIRROR));
     let leaving = ObjectMeta {
         deletion_timestamp: Some(Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH)),
@@ -85,6 +98,35 @@ fn a_verdict_is_looked_at_again_on_other_grounds_or_after_a_while() {
     assert_eq!(due(&ledger, now, "1"), 0);
 }
 
+/// Somebody switches the component off, or its endpoint is another one.
+#[test]
+fn a_verdict_is_looked_at_again_when_the_pods_own_resource_changes() {
+    let (mut ledger, now) = (Ledger::default(), Instant::now());
+    let labels = [("app", "agent"), ("agent", "echo")];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let labelled = ObjectMeta {
+        labels: Some(BTreeMap::from(labels)),
+        ..pod("a")
+    };
+    ledger.seen(APP, &labelled);
+    let candidate = Candidate::from_metadata(&labelled).unwrap();
+    let before = facts("1");
+    ledger.judge("a", true, Grounds::of(&candidate, &before), now);
+    let with = |name: &str, enabled: bool| {
+        let spec = json!({"config": {"telemetry": {"enabled": enabled}}});
+        let off = ComponentFacts::from_spec(Kind::Agent, &spec);
+        before.with_component(Kind::Agent, "agents", name, off)
+    };
+    let due = |ledger: &Ledger, facts: &Facts| ledger.due(now, MAX_PODS, facts).pods.len();
+    assert_eq!(due(&ledger, &with("other", false)), 0);
+    assert_eq!(due(&ledger, &with("echo", false)), 1);
+    let off = with("echo", false);
+    ledger.judge("a", false, Grounds::of(&candidate, &off), now);
+    assert_eq!(due(&ledger, &off), 0);
+    assert_eq!(due(&ledger, &with("echo", true)), 1);
+    assert_eq!(due(&ledger, &before), 1, "it is gone");
+}
+
 #[test]
 fn a_pod_goes_when_the_last_watch_that_saw_it_says_so() {
     let (mut ledger, now) = (Ledger::default(), Instant::now());
@@ -119,17 +161,14 @@ fn an_injected_pod_that_takes_the_place_is_no_longer_counted() {
     let (mut ledger, now) = (Ledger::default(), Instant::now());
     ledger.seen(APP, &pod("a"));
     ledger.judge("a", true, grounds("1"), now);
-    ledger.seen(APP, &marked("a", r#"{"config":"1"}"#));
+    ledger.seen(APP, &marked("a", &status("1")));
     assert_eq!((ledger.missed(), due(&ledger, now, "1")), (0, 0));
 }
 
 #[test]
 fn a_mark_by_other_settings_or_for_a_reason_is_looked_at() {
-    for status in [
-        r#"{"config":"0"}"#,
-        r#"{"config":"1","reason":"no_endpoint"}"#,
-        "nonsense",
-    ] {
+    let for_a_reason = status("1").replace('}', r#","reason":"no_endpoint"}"#);
+    for status in [status("0").as_str(), for_a_reason.as_str(), "nonsense"] {
         let mut ledger = Ledger::default();
         ledger.seen(APP, &marked("a", status));
         assert_eq!(due(&ledger, Instant::now(), "1"), 1, "{status}");
@@ -141,11 +180,12 @@ fn nobody_looks_at_pods_of_namespaces_that_are_not_opted_in() {
     let (mut ledger, now) = (Ledger::default(), Instant::now());
     ledger.seen(APP, &pod("a"));
     for namespace in [None, Some(NamespaceFacts::default())] {
-        let grounds = |_: &str| Grounds {
-            config_hash: "1".into(),
-            namespace: namespace.clone(),
+        let facts = Facts::new(Settings::default());
+        let facts = match namespace {
+            Some(namespace) => facts.with_namespace("agents", namespace),
+            None => facts,
         };
-        assert!(ledger.due(now, MAX_PODS, grounds).pods.is_empty());
+        assert!(ledger.due(now, MAX_PODS, &facts).pods.is_empty());
     }
     ledger.judge("a", true, grounds("1"), now);
     ledger.forget(|_| true);
@@ -164,7 +204,7 @@ fn those_that_nobody_judged_come_first_then_the_oldest() {
     }
     ledger.seen(APP, &pod("new"));
     let order = |limit| {
-        let due = ledger.due(now + Duration::from_secs(20), limit, |_| grounds("1"));
+        let due = ledger.due(now + Duration::from_secs(20), limit, &facts("1"));
         let order: Vec<_> = due.pods.iter().map(|it| it.uid.to_string()).collect();
         (order.join(" "), due.more)
     };
