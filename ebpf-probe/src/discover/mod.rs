@@ -12,13 +12,15 @@ mod redact;
 mod requests;
 mod script;
 mod selector;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use probe_common::maps::{PROCESS_HELD, Process as Policy};
+use probe_common::maps::{PROCESS_HELD, Process as Policy, counter};
 use probe_core::ids::ProcessId;
 use probe_core::stitch::facts::ProcessFacts;
 use rustix::process::{Pid, Signal, kill_process};
@@ -73,6 +75,8 @@ pub(crate) struct Discovery {
     boot_id: String,
     counted: Box<dyn FnMut(&Counters) + Send>,
     counted_at: Instant,
+    /// Records that the ring had refused when it was last looked at.
+    refused: u64,
     swept_at: Instant,
 }
 
@@ -98,6 +102,7 @@ impl Discovery {
             boot_id: proc::boot_id(),
             counted,
             counted_at: Instant::now(),
+            refused: 0,
             swept_at: Instant::now(),
         };
         if discovery.options.selectors.contains(&Selector::All) {
@@ -114,30 +119,24 @@ impl Discovery {
     /// Works until the other end is gone.
     pub(crate) fn run(mut self, requests: &Asked) {
         loop {
-            let first = match requests.next(COUNTING) {
-                Ok(first) => first,
-                Err(RecvTimeoutError::Timeout) => {
-                    self.count();
-                    continue;
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
             // A program that starts maps dozens of files within milliseconds: one look at its
             // maps serves all that wait.
             let mut changed = BTreeSet::new();
-            self.take(first, &mut changed);
+            match requests.next(COUNTING) {
+                Ok(first) => self.take(first, &mut changed),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
             while let Some(next) = requests.waiting() {
                 self.take(next, &mut changed);
             }
-            if requests.has_missed() {
+            let has_lost = self.counted_at.elapsed() >= COUNTING && self.count();
+            if requests.has_missed() || has_lost {
                 self.catch_up(&mut changed);
             }
             for tgid in changed {
                 self.look_at_libraries(tgid);
                 self.release(tgid);
-            }
-            if self.counted_at.elapsed() > COUNTING {
-                self.count();
             }
         }
         self.count();
@@ -155,27 +154,42 @@ impl Discovery {
         }
     }
 
-    fn count(&mut self) {
-        (self.counted)(&self.control.counters());
+    /// What is done now and then. Whether the ring has refused records since the last time: any
+    /// of them may have told of a process.
+    fn count(&mut self) -> bool {
+        let counters = self.control.counters();
+        (self.counted)(&counters);
+        let refused = counters[counter::RING_FULL as usize];
+        let has_lost = refused != self.refused;
+        self.refused = refused;
         self.look_for_ports();
         self.rest();
         if self.swept_at.elapsed() > SWEEPING {
             self.sweep();
         }
         self.counted_at = Instant::now();
+        has_lost
     }
 
-    /// Requests were dropped: what they would have told is found by looking at every process.
+    /// Records or requests were dropped: what they would have told is found by looking at every
+    /// process. Who ended and who inherited a policy stands in the kernel half's own table.
     fn catch_up(&mut self, changed: &mut BTreeSet<u32>) {
-        let alive: HashSet<u32> = proc::all().unwrap_or_default().into_iter().collect();
-        let gone = |tgid: &u32, _: &mut u64| !alive.contains(tgid);
+        let captured = self.control.captured();
+        // A number without a policy, or with another start, is another process by now.
+        let gone = |tgid: &u32, start: &mut u64| {
+            let now = captured.get(tgid).copied();
+            now.is_none_or(|now| now != 0 && *start != 0 && now != *start)
+        };
         for (tgid, start) in self.opted_in.extract_if(gone) {
             self.looks.remove(&tgid);
             self.by_pods.remove(&tgid);
             let id = ProcessId { tgid, start };
             self.registry.ended(id, clock::monotonic_now());
         }
-        for tgid in alive {
+        for (tgid, start) in captured {
+            self.opted_in.entry(tgid).or_insert(start);
+        }
+        for tgid in proc::all().unwrap_or_default() {
             self.consider(tgid);
             if self.opted_in.contains_key(&tgid) {
                 changed.insert(tgid);
