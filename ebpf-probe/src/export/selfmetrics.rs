@@ -79,17 +79,17 @@ pub(crate) const LOST_BYTES: Def = counter(
     "By",
     "Bytes of observed connections that are missing in what the kernel handed over",
 );
-/// Bodies of which a part is missing.
+/// Calls of which a part of a body is missing.
 pub(crate) const TRUNCATED_BODIES: Def = counter(
     "kaos_probe.truncated_bodies",
-    "{body}",
-    "Bodies of calls of which a part is missing",
+    "{call}",
+    "Calls of which a part of a body is missing",
 );
-/// Bodies in an encoding that cannot be read.
+/// Calls with a body in an encoding that cannot be read.
 pub(crate) const UNKNOWN_ENCODINGS: Def = counter(
     "kaos_probe.unknown_encodings",
-    "{body}",
-    "Bodies of calls in an encoding that cannot be read",
+    "{call}",
+    "Calls with a body in an encoding that cannot be read",
 );
 /// Connections whose start was missed.
 pub(crate) const LATE_ATTACHMENTS: Def = counter(
@@ -127,6 +127,24 @@ pub(crate) const KERNEL: Def = labelled(
         "kaos_probe.kernel.events",
         "{event}",
         "What the programs in the kernel could not do or left out, by kind",
+    ),
+    "kind",
+);
+/// What the reader of the records counted, by its own names.
+pub(crate) const READER: Def = labelled(
+    &counter(
+        "kaos_probe.reader.events",
+        "{event}",
+        "What the reader of records could not use, could not read or gave up, by kind",
+    ),
+    "kind",
+);
+/// What the stitcher counted, by its own names.
+pub(crate) const STITCHER: Def = labelled(
+    &counter(
+        "kaos_probe.stitcher.events",
+        "{event}",
+        "What was done to give calls their parents, and what was given up, by kind",
     ),
     "kind",
 );
@@ -193,7 +211,7 @@ pub(crate) const KUBERNETES_ERRORS: Def = labelled(
 );
 
 /// All metrics of the probe itself.
-const ALL: [&Def; 19] = [
+const ALL: [&Def; 21] = [
     &RING_REFUSALS,
     &RECORDS,
     &BYTES,
@@ -205,6 +223,8 @@ const ALL: [&Def; 19] = [
     &CONNECTIONS,
     &PROCESSES,
     &HTTP2_CONNECTIONS,
+    &READER,
+    &STITCHER,
     &CALLS,
     &SPANS_EXPORTED,
     &SPANS_UNSAMPLED,

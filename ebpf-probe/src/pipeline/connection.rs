@@ -3,12 +3,21 @@
 use probe_common::maps::{CREDIT, Grant};
 use probe_core::call::{Options, Output, Reader, Wish};
 use probe_core::ids::{ConnInfo, Direction, Nanos, Transport};
-use probe_core::message::{Closed, Connection as Messages};
+use probe_core::message::{Closed, Connection as Messages, Losses};
 use probe_core::stream::{Assembler, Data};
 
 /// Bytes at the end of a long body that are worth more than what stands before them: usage and
 /// finish reasons come last.
 const TAIL: u64 = 32 << 10;
+
+/// What came of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// Bytes that were missed before or behind it.
+    pub(super) missed: u64,
+    /// Bytes of it that came when their place had passed.
+    pub(super) stale: u64,
+}
 
 /// One connection.
 pub(super) struct Connection {
@@ -18,10 +27,12 @@ pub(super) struct Connection {
     messages: Messages,
     reader: Reader,
     grant: Grant,
+    /// When it was opened or last moved bytes.
+    used: Nanos,
 }
 
 impl Connection {
-    pub(super) fn new(info: &ConnInfo, options: Options) -> Self {
+    pub(super) fn new(info: &ConnInfo, options: Options, now: Nanos) -> Self {
         // A call is followed from its head on, so what was missed before is no loss of its own.
         let whole = ConnInfo {
             late: false,
@@ -34,12 +45,21 @@ impl Connection {
             messages: Messages::new(info.late),
             reader: Reader::new(&whole, options),
             grant: Grant::default(),
+            used: now,
         }
     }
 
-    /// Takes bytes; returns how many of them were missed.
-    pub(super) fn data(&mut self, data: &Data<'_>) -> u64 {
+    /// When it was opened or last moved bytes.
+    pub(super) const fn used(&self) -> Nanos {
+        self.used
+    }
+
+    /// Takes bytes.
+    pub(super) fn data(&mut self, data: &Data<'_>) -> Taken {
+        self.used = data.at;
+        let stale = self.assembler.dropped();
         let parts = self.assembler.push(data);
+        let stale = self.assembler.dropped() - stale;
         let Self {
             messages, reader, ..
         } = self;
@@ -52,7 +72,15 @@ impl Connection {
         if parts.gap_after > 0 {
             messages.gap(data.direction, parts.gap_after, data.at, reader);
         }
-        parts.gap_before + parts.gap_after
+        Taken {
+            missed: parts.gap_before + parts.gap_after,
+            stale,
+        }
+    }
+
+    /// What could not be read since the last time.
+    pub(super) fn take_losses(&mut self) -> Losses {
+        self.messages.take_losses()
     }
 
     pub(super) fn half_closed(&mut self, direction: Direction, at: Nanos) {

@@ -65,6 +65,8 @@ pub struct Losses {
     pub pipelines: u32,
     /// Bodies whose chunks were lost sight of.
     pub chunks: u32,
+    /// Connections that changed to another protocol, which is not read.
+    pub upgrades: u32,
 }
 
 impl Connection {
@@ -152,10 +154,9 @@ impl Connection {
         self.exchanges.len()
     }
 
-    /// What could not be read so far.
-    #[must_use]
-    pub const fn losses(&self) -> Losses {
-        self.losses
+    /// What could not be read since the last time.
+    pub fn take_losses(&mut self) -> Losses {
+        std::mem::take(&mut self.losses)
     }
 
     /// Takes some of a record's bytes: how many. 0 only when the place has changed.

@@ -1,0 +1,169 @@
+//! Records in; spans and counters out.
+
+use probe_core::ids::{Context, ProcessId, Transport};
+use probe_core::span::Value;
+use probe_core::stream::Data;
+
+use super::published::Published;
+use super::*;
+use crate::export::selfmetrics::{self, Def};
+
+const PROCESS: ProcessId = ProcessId { tgid: 7, start: 1 };
+const BODY: &str = r#"{"model":"m","messages":[]}"#;
+
+/// A pipeline, and how far each direction of each connection is.
+struct Rig {
+    pipeline: Pipeline,
+    offsets: HashMap<(ConnId, usize), u64>,
+    now: Nanos,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let stitcher = Stitcher::new(stitch::Config::default(), [7; 32]);
+        Self {
+            pipeline: Pipeline::new(stitcher, Options::default()),
+            offsets: HashMap::new(),
+            now: 1_000,
+        }
+    }
+
+    fn record(&mut self, record: &Record<'_>) {
+        self.now += 1;
+        self.pipeline.record(record, self.now);
+    }
+
+    fn open(&mut self, conn: u64) {
+        self.record(&Record::Open(ConnInfo {
+            id: ConnId(conn),
+            process: PROCESS,
+            transport: Transport::Plain,
+            endpoints: None,
+            late: false,
+        }));
+    }
+
+    /// `len` bytes, of which these were captured.
+    fn moved(&mut self, conn: u64, direction: Direction, bytes: &[u8], len: u64) {
+        let conn = ConnId(conn);
+        let offset = self.offsets.entry((conn, direction.index())).or_default();
+        let data = Data {
+            conn,
+            direction,
+            offset: *offset,
+            len,
+            bytes,
+            at: self.now,
+            context: Context::default(),
+        };
+        *offset += len;
+        self.record(&Record::Data(data));
+    }
+
+    fn sends(&mut self, conn: u64, text: &str) {
+        self.moved(conn, Direction::Out, text.as_bytes(), text.len() as u64);
+    }
+
+    fn gets(&mut self, conn: u64, bytes: &[u8]) {
+        self.moved(conn, Direction::In, bytes, bytes.len() as u64);
+    }
+
+    /// Begins a call.
+    fn asks(&mut self, conn: u64) {
+        let head =
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Type: application/json";
+        let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{BODY}", BODY.len());
+        self.sends(conn, &request);
+    }
+
+    fn answers(&mut self, conn: u64, fields: &str, body: &[u8]) {
+        let length = body.len();
+        let head = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {length}\r\n\r\n");
+        self.gets(conn, head.as_bytes());
+        self.gets(conn, body);
+    }
+
+    fn spans(&mut self) -> Vec<Span> {
+        self.now += 10_000_000_000;
+        self.pipeline.tick(self.now);
+        self.pipeline.spans().collect()
+    }
+}
+
+#[test]
+fn too_many_connections_make_room_by_the_ones_longest_unused() {
+    let mut rig = Rig::new();
+    rig.open(0);
+    rig.asks(0);
+    for conn in 1..MOST as u64 {
+        rig.open(conn);
+    }
+    rig.sends(1, "GET / HTTP/1.1\r\n");
+    assert_eq!(rig.pipeline.len(), MOST);
+    rig.open(MOST as u64);
+    assert_eq!(rig.pipeline.len(), MOST - EVICTED + 1);
+    let evicted: HashSet<_> = rig.pipeline.evicted().collect();
+    assert_eq!(evicted.len(), EVICTED);
+    assert!(evicted.contains(&ConnId(0)), "the oldest");
+    assert!(!evicted.contains(&ConnId(1)), "it was used since");
+    let spans = rig.spans();
+    let lost = |span: &Span| {
+        let name = "telemetry.kaos.capture.lost_end";
+        let mut attributes = span.attributes.iter();
+        attributes.any(|it| it.name == name && it.value == Value::Bool(true))
+    };
+    assert!(
+        matches!(spans.as_slice(), [span] if lost(span)),
+        "{spans:?}"
+    );
+    let counted = rig.pipeline.counters();
+    assert_eq!(counted.evicted, EVICTED as u64);
+    rig.sends(0, "x");
+    assert_eq!(rig.pipeline.counters().orphans, 1);
+}
+
+/// The value of a metric.
+fn shown(counters: &selfmetrics::Counters, def: &'static Def, label: &str) -> u64 {
+    counters.labelled(def, label).get()
+}
+
+#[test]
+fn whatever_is_lost_is_shown() {
+    let counters = selfmetrics::Counters::default();
+    let published = Published::new(&counters);
+    let mut rig = Rig::new();
+    for conn in 0..6 {
+        rig.open(conn);
+        rig.asks(conn);
+    }
+    rig.answers(0, "Content-Encoding: br\r\n", b"\xff\xff\xff\xff");
+    rig.gets(1, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+    rig.moved(1, Direction::In, b"", 9);
+    rig.gets(2, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    rig.moved(2, Direction::In, b"", 9);
+    rig.gets(3, b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n");
+    rig.gets(4, b"nonsense and more of it");
+    rig.sends(5, &format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(70_000)));
+    rig.offsets.insert((ConnId(0), 0), 0);
+    rig.gets(0, b"HTTP");
+    rig.gets(99, b"whose?");
+    published.set(&rig.pipeline);
+    for (def, label) in [
+        (&selfmetrics::RECORDS, ""),
+        (&selfmetrics::BYTES, ""),
+        (&selfmetrics::LOST_BYTES, ""),
+        (&selfmetrics::TRUNCATED_BODIES, ""),
+        (&selfmetrics::UNKNOWN_ENCODINGS, ""),
+        (&selfmetrics::CONNECTIONS, ""),
+        (&selfmetrics::READER, "orphan_records"),
+        (&selfmetrics::READER, "stale_bytes"),
+        (&selfmetrics::READER, "malformed_heads"),
+        (&selfmetrics::READER, "long_heads"),
+        (&selfmetrics::READER, "lost_chunks"),
+        (&selfmetrics::READER, "upgraded_connections"),
+    ] {
+        assert!(shown(&counters, def, label) > 0, "{} {label}", def.name);
+    }
+    assert_eq!(shown(&counters, &selfmetrics::LOST_BYTES, ""), 18);
+    assert_eq!(shown(&counters, &selfmetrics::UNKNOWN_ENCODINGS, ""), 1);
+}
