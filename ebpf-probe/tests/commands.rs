@@ -92,6 +92,22 @@ fn run_passes_a_hangup_on_and_ends_with_its_command() {
 }
 
 #[test]
+fn run_raises_its_own_limit_of_open_files_and_not_its_commands() {
+    let script = "ulimit -S -n; grep open.files /proc/$PPID/limits";
+    let ours = format!("ulimit -S -n 512; ulimit -H -n 4096; exec \"$0\" run -- sh -c '{script}'");
+    let output = Command::new("sh")
+        .args(["-c", &ours])
+        .arg(env!("CARGO_BIN_EXE_kaos-probe"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let (command, probe) = said.split_once('\n').unwrap();
+    assert_eq!(command, "512");
+    let soft = probe.split_whitespace().nth(3);
+    assert_eq!(soft, Some("4096"), "{probe}");
+}
+
+#[test]
 fn run_outlives_a_quit_of_the_terminal() {
     let mut child = run("trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done");
     child.tell(Signal::QUIT);

@@ -11,7 +11,8 @@ use probe_core::call;
 use probe_core::span::Span;
 use probe_core::stitch::{self, Stitcher};
 
-use crate::discover::{Discovery, Options, Request, Requests, host, queue};
+use super::descriptors;
+use crate::discover::{Counted, Discovery, Options, Request, Requests, host, queue};
 use crate::export::resource::Registry;
 use crate::export::selfmetrics;
 use crate::kernel;
@@ -35,7 +36,7 @@ pub(super) struct Setup {
     /// The probe's own counters.
     pub(super) counters: selfmetrics::Counters,
     /// Takes what was counted, now and then.
-    pub(super) counted: Box<dyn FnMut(&kernel::Counters) + Send>,
+    pub(super) counted: Box<dyn FnMut(&Counted) + Send>,
     /// Takes spans, on the reader's thread.
     pub(super) spans: Box<dyn FnMut(Span) + Send>,
 }
@@ -58,6 +59,7 @@ impl Capture {
                 host::CAPABLE
             );
         }
+        descriptors::raise();
         let (feed, control) = kernel::load(setup.ring)?;
         let (requests, asked) = queue();
         let (facts, known) = channel();
@@ -67,6 +69,7 @@ impl Capture {
             setup.registry,
             facts,
             setup.counted,
+            descriptors::limit(),
         )?;
         let stop = Arc::new(AtomicBool::new(false));
         let stitcher = Stitcher::new(setup.stitch, seed()?);

@@ -2,6 +2,7 @@
 
 mod agent;
 mod capture;
+mod descriptors;
 mod doctor;
 mod file;
 mod output;

@@ -11,11 +11,10 @@ use probe_core::stitch;
 
 use super::capture::Setup;
 use super::file::OutputSettings;
-use crate::discover::{Options, Selector};
+use crate::discover::{Counted, Options, Selector};
 use crate::export::config::Config;
 use crate::export::resource::Registry;
 use crate::export::{Exporter, selfmetrics};
-use crate::kernel::Counters;
 use crate::kubernetes::Node;
 
 /// How long the last spans may take to reach the collector.
@@ -242,8 +241,8 @@ pub(super) async fn finish(exporter: &MaybeExporter) {
     }
 }
 
-fn publish(counters: &selfmetrics::Counters, counted: &Counters) {
-    let at = |index: u32| counted[index as usize];
+fn publish(counters: &selfmetrics::Counters, counted: &Counted) {
+    let at = |index: u32| counted.kernel[index as usize];
     counters
         .cell(&selfmetrics::RING_REFUSALS)
         .set(at(counter::RING_FULL));
@@ -253,6 +252,11 @@ fn publish(counters: &selfmetrics::Counters, counted: &Counters) {
     for (index, name) in counter::NAMES.iter().enumerate() {
         counters
             .labelled(&selfmetrics::KERNEL, name)
-            .set(counted[index]);
+            .set(counted.kernel[index]);
+    }
+    for (state, files) in [("hooked", counted.hooked), ("failed", counted.failed)] {
+        counters
+            .labelled(&selfmetrics::TLS_FILES, state)
+            .set(files as u64);
     }
 }

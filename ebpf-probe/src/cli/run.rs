@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use probe_common::maps::POLICY_HEADS;
 
 use super::capture::Capture;
+use super::descriptors;
 use super::output::{self, MaybeExporter, Output, Sinks, Wanted};
 use crate::discover::proc;
 use crate::export::clock::Clock;
@@ -51,6 +52,9 @@ pub(super) struct Args {
 /// Options of the gate.
 #[derive(clap::Args)]
 pub(super) struct GateArgs {
+    /// How many files the command may have open.
+    #[arg(long)]
+    files: Option<u64>,
     /// The pipe that says when to go on.
     pipe: PathBuf,
     #[arg(required = true, last = true)]
@@ -97,11 +101,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
             totals.add(&span, &resource);
         }
     });
+    // What we raise for ourselves is not the command's.
+    let files = descriptors::limit();
     let capture = Capture::start(setup)?;
     // Neither end is inherited: the gate opens the one by its path, and the command finds none.
     // Both stay open here until the command has ended, since the gate may open its end late.
     let (wait, go) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    let mut child = spawn(&args.command, &wait)?;
+    let mut child = spawn(&args.command, &wait, files)?;
     capture.opt_in(child.id())?;
     let mut go = File::from(go);
     go.write_all(b"\n")
@@ -127,6 +133,7 @@ pub(super) fn gate(args: &GateArgs) -> anyhow::Result<u8> {
     let mut byte = [0];
     wait.read_exact(&mut byte).context("kaos-probe is gone")?;
     drop(wait);
+    descriptors::set(args.files);
     let (program, rest) = args.command.split_first().context("no command")?;
     let error = Command::new(program).args(rest).exec();
     eprintln!("kaos-probe: cannot run {program}: {error}");
@@ -148,9 +155,10 @@ fn json_file(path: &Path) -> anyhow::Result<View<File>> {
     ))
 }
 
-fn spawn(command: &[String], wait: &OwnedFd) -> anyhow::Result<Child> {
+fn spawn(command: &[String], wait: &OwnedFd, files: Option<u64>) -> anyhow::Result<Child> {
     Command::new("/proc/self/exe")
         .arg("gate")
+        .args(files.map(|files| format!("--files={files}")))
         .arg(proc::own_descriptor(wait.as_raw_fd()))
         .arg("--")
         .args(command)

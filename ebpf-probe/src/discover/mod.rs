@@ -58,6 +58,17 @@ pub(crate) struct Options {
     pub(crate) node: Option<Node>,
 }
 
+/// What is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    /// By the kernel half.
+    pub(crate) kernel: Counters,
+    /// Files whose TLS library is hooked.
+    pub(crate) hooked: usize,
+    /// Files whose TLS library could not be hooked.
+    pub(crate) failed: usize,
+}
+
 /// The discovery thread's state.
 pub(crate) struct Discovery {
     options: Options,
@@ -73,7 +84,7 @@ pub(crate) struct Discovery {
     /// anybody asks.
     looks: HashMap<u32, Process>,
     boot_id: String,
-    counted: Box<dyn FnMut(&Counters) + Send>,
+    counted: Box<dyn FnMut(&Counted) + Send>,
     counted_at: Instant,
     /// Records that the ring had refused when it was last looked at.
     refused: u64,
@@ -81,19 +92,21 @@ pub(crate) struct Discovery {
 }
 
 impl Discovery {
-    /// Opts in what the selectors mean among the processes that run already.
+    /// Opts in what the selectors mean among the processes that run already. `descriptors`: how
+    /// many files may be open, if that is limited.
     pub(crate) fn new(
         options: Options,
         mut control: Control,
         registry: Arc<Registry>,
         facts: Sender<(ProcessId, ProcessFacts)>,
-        counted: Box<dyn FnMut(&Counters) + Send>,
+        counted: Box<dyn FnMut(&Counted) + Send>,
+        descriptors: Option<u64>,
     ) -> anyhow::Result<Self> {
         control.set_policy(std::process::id(), Policy::default())?;
         let mut discovery = Self {
             options,
             control,
-            libraries: Libraries::default(),
+            libraries: Libraries::new(descriptors),
             registry,
             facts,
             opted_in: HashMap::new(),
@@ -157,9 +170,14 @@ impl Discovery {
     /// What is done now and then. Whether the ring has refused records since the last time: any
     /// of them may have told of a process.
     fn count(&mut self) -> bool {
-        let counters = self.control.counters();
-        (self.counted)(&counters);
-        let refused = counters[counter::RING_FULL as usize];
+        let kernel = self.control.counters();
+        let (hooked, failed) = self.libraries.count();
+        (self.counted)(&Counted {
+            kernel,
+            hooked,
+            failed,
+        });
+        let refused = kernel[counter::RING_FULL as usize];
         let has_lost = refused != self.refused;
         self.refused = refused;
         self.look_for_ports();
@@ -198,12 +216,18 @@ impl Discovery {
     }
 
     /// Takes hooks away from files that no observed process has mapped for long: a hook keeps the
-    /// file system of a container that is gone.
+    /// file system of a container that is gone. What could not be hooked is tried again.
     fn sweep(&mut self) {
         let tgids = self.opted_in.keys();
         let mapped = tgids.flat_map(|tgid| proc::mapped(*tgid));
         let used: HashSet<_> = mapped.map(|mapped| mapped.inode).collect();
         self.libraries.forget_unused(&used, &mut self.control);
+        if self.libraries.forget_refused() {
+            let tgids: Vec<u32> = self.opted_in.keys().copied().collect();
+            for tgid in tgids {
+                self.look_at_libraries(tgid);
+            }
+        }
         self.swept_at = Instant::now();
     }
 

@@ -54,8 +54,9 @@ fn discovery(selectors: Vec<Selector>) -> (Feed, Discovery) {
     let (feed, control) = kernel::load(RING).expect("these tests want root and a kernel with BTF");
     let (facts, _) = std::sync::mpsc::channel();
     let registry = Arc::new(Registry::default());
-    let discovery = Discovery::new(options, control, registry, facts, Box::new(|_| ())).unwrap();
-    (feed, discovery)
+    let counted = Box::new(|_: &Counted| ());
+    let discovery = Discovery::new(options, control, registry, facts, counted, None);
+    (feed, discovery.unwrap())
 }
 
 /// Starts programs until the ring refuses to tell of one.

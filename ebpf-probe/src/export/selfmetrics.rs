@@ -115,6 +115,15 @@ pub(crate) const PROCESSES: Def = gauge(
     "{process}",
     "Processes under observation now, and those that ended less than a minute ago",
 );
+/// Files with TLS in them, by what became of them.
+pub(crate) const TLS_FILES: Def = labelled(
+    &gauge(
+        "kaos_probe.tls.files",
+        "{file}",
+        "Files with a TLS library in them that are hooked now, and that could not be, by state",
+    ),
+    "state",
+);
 /// HTTP/2 connections, which are not read yet.
 pub(crate) const HTTP2_CONNECTIONS: Def = counter(
     "kaos_probe.http2_connections",
@@ -211,7 +220,7 @@ pub(crate) const KUBERNETES_ERRORS: Def = labelled(
 );
 
 /// All metrics of the probe itself.
-const ALL: [&Def; 21] = [
+const ALL: [&Def; 22] = [
     &RING_REFUSALS,
     &RECORDS,
     &BYTES,
@@ -222,6 +231,7 @@ const ALL: [&Def; 21] = [
     &REQUESTS_REFUSED,
     &CONNECTIONS,
     &PROCESSES,
+    &TLS_FILES,
     &HTTP2_CONNECTIONS,
     &READER,
     &STITCHER,
