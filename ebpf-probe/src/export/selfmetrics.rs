@@ -91,11 +91,11 @@ pub(crate) const UNKNOWN_ENCODINGS: Def = counter(
     "{call}",
     "Calls with a body in an encoding that cannot be read",
 );
-/// Connections whose start was missed.
+/// Connections that were joined in the middle.
 pub(crate) const LATE_ATTACHMENTS: Def = counter(
     "kaos_probe.late_attachments",
     "{connection}",
-    "Connections whose first bytes may have passed before the probe was attached",
+    "Connections of which something had passed before the first request was seen",
 );
 /// Questions that discovery had no time for.
 pub(crate) const REQUESTS_REFUSED: Def = counter(

@@ -17,6 +17,8 @@ pub(super) struct Taken {
     pub(super) missed: u64,
     /// Bytes of it that came when their place had passed.
     pub(super) stale: u64,
+    /// It shows that the connection was joined late.
+    pub(super) late: bool,
 }
 
 /// One connection.
@@ -29,23 +31,21 @@ pub(super) struct Connection {
     grant: Grant,
     /// When it was opened or last moved bytes.
     used: Nanos,
+    /// Directions whose first bytes may have been missed and are still to come.
+    unsure: [bool; 2],
 }
 
 impl Connection {
     pub(super) fn new(info: &ConnInfo, options: Options, now: Nanos) -> Self {
-        // A call is followed from its head on, so what was missed before is no loss of its own.
-        let whole = ConnInfo {
-            late: false,
-            ..info.clone()
-        };
         Self {
             tgid: info.process.tgid,
             tls: info.transport == Transport::Tls,
             assembler: Assembler::new(info.late),
             messages: Messages::new(info.late),
-            reader: Reader::new(&whole, options),
+            reader: Reader::new(info, options),
             grant: Grant::default(),
             used: now,
+            unsure: [info.late; 2],
         }
     }
 
@@ -57,6 +57,7 @@ impl Connection {
     /// Takes bytes.
     pub(super) fn data(&mut self, data: &Data<'_>) -> Taken {
         self.used = data.at;
+        let late = self.is_late(data);
         let stale = self.assembler.dropped();
         let parts = self.assembler.push(data);
         let stale = self.assembler.dropped() - stale;
@@ -75,7 +76,19 @@ impl Connection {
         Taken {
             missed: parts.gap_before + parts.gap_after,
             stale,
+            late,
         }
+    }
+
+    /// Whether it shows now, for the first time, that something passed before the first head. A
+    /// TLS connection says that it may be late whenever its socket is not known.
+    fn is_late(&mut self, data: &Data<'_>) -> bool {
+        let unsure = std::mem::take(&mut self.unsure[data.direction.index()]);
+        let late = unsure && data.offset > 0;
+        if late {
+            self.unsure = [false; 2];
+        }
+        late
     }
 
     /// What could not be read since the last time.

@@ -85,7 +85,7 @@ pub(crate) struct Counters {
     pub(crate) unread: Unread,
     /// Connections seen.
     pub(crate) connections: u64,
-    /// Connections that were there before the probe saw them.
+    /// Connections of which something passed before their first head was seen.
     pub(crate) late: u64,
     /// Connections given up because there were too many.
     pub(crate) evicted: u64,
@@ -121,6 +121,7 @@ impl Pipeline {
                 self.counters.bytes += data.bytes.len() as u64;
                 self.counters.missed_bytes += taken.missed;
                 self.counters.stale_bytes += taken.stale;
+                self.counters.late += u64::from(taken.late);
                 if let Some(grant) = connection.grant(data) {
                     self.grants.push((data.conn, grant));
                 }
@@ -210,7 +211,6 @@ impl Pipeline {
             self.make_room(now);
         }
         self.counters.connections += 1;
-        self.counters.late += u64::from(info.late);
         self.stitcher.connection_opened(info);
         let connection = Connection::new(info, self.options, now);
         if let Some(tgid) = connection.dies_with() {

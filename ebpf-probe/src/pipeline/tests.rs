@@ -34,12 +34,16 @@ impl Rig {
     }
 
     fn open(&mut self, conn: u64) {
+        self.open_as(conn, false);
+    }
+
+    fn open_as(&mut self, conn: u64, late: bool) {
         self.record(&Record::Open(ConnInfo {
             id: ConnId(conn),
             process: PROCESS,
             transport: Transport::Plain,
             endpoints: None,
-            late: false,
+            late,
         }));
     }
 
@@ -128,6 +132,26 @@ fn shown(counters: &selfmetrics::Counters, def: &'static Def, label: &str) -> u6
 }
 
 #[test]
+fn a_connection_is_late_when_something_passed_before_its_first_head() {
+    let mut rig = Rig::new();
+    let answer = b"HTTP/1.1 204 No\r\n\r\n";
+    // As TLS is whose socket is not known: from its first byte, in the middle of an answer, and
+    // in the middle of a request.
+    for (conn, before, late) in [(0, [0, 0], 0), (1, [0, 9], 1), (2, [9, 9], 2)] {
+        rig.open_as(conn, true);
+        for direction in [Direction::In, Direction::Out] {
+            let offset = before[direction.index()];
+            rig.offsets
+                .insert((ConnId(conn), direction.index()), offset);
+        }
+        rig.asks(conn);
+        rig.gets(conn, answer);
+        rig.asks(conn);
+        assert_eq!(rig.pipeline.counters().late, late, "{conn}");
+    }
+}
+
+#[test]
 fn whatever_is_lost_is_shown() {
     let counters = selfmetrics::Counters::default();
     let published = Published::new(&counters);
@@ -147,6 +171,9 @@ fn whatever_is_lost_is_shown() {
     rig.offsets.insert((ConnId(0), 0), 0);
     rig.gets(0, b"HTTP");
     rig.gets(99, b"whose?");
+    rig.open_as(6, true);
+    rig.offsets.insert((ConnId(6), Direction::Out.index()), 5);
+    rig.asks(6);
     published.set(&rig.pipeline);
     for (def, label) in [
         (&selfmetrics::RECORDS, ""),
@@ -154,6 +181,7 @@ fn whatever_is_lost_is_shown() {
         (&selfmetrics::LOST_BYTES, ""),
         (&selfmetrics::TRUNCATED_BODIES, ""),
         (&selfmetrics::UNKNOWN_ENCODINGS, ""),
+        (&selfmetrics::LATE_ATTACHMENTS, ""),
         (&selfmetrics::CONNECTIONS, ""),
         (&selfmetrics::READER, "orphan_records"),
         (&selfmetrics::READER, "stale_bytes"),

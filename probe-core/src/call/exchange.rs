@@ -67,10 +67,7 @@ impl Exchange {
             start: head.at,
             http: HttpFacts::of(head, conn.tls),
             trace: TraceContext::from_headers(&head.headers),
-            capture: Capture {
-                late: conn.late,
-                ..Capture::default()
-            },
+            capture: Capture::default(),
             state: State::Undecided(0),
             readings,
             started: 0,
