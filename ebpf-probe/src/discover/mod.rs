@@ -28,6 +28,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use self::libraries::Libraries;
 use self::proc::Process;
 pub(crate) use self::requests::{Asked, Request, Requests, queue};
+use self::selector::Host;
 pub(crate) use self::selector::Selector;
 use crate::export::resource::Registry;
 use crate::export::{clock, identity};
@@ -125,6 +126,13 @@ impl Discovery {
         }
         for tgid in proc::all()? {
             discovery.consider(tgid);
+        }
+        for selector in &discovery.options.selectors {
+            if let Selector::Pid(pid) = selector
+                && !discovery.opted_in.contains_key(pid)
+            {
+                tracing::warn!(pid, "there is no such process");
+            }
         }
         Ok(discovery)
     }
@@ -268,7 +276,7 @@ impl Discovery {
         let selectors = &self.options.selectors;
         if self.opted_in.contains_key(&tgid) {
             self.look_at_libraries(tgid);
-        } else if selectors.iter().any(|s| s.matches(&process, &ports::of)) {
+        } else if selectors.iter().any(|s| s.matches(&process, &ThisHost)) {
             self.opt_in(tgid, self.options.policy);
         } else if !self.opt_in_by_pod(tgid, &process.place) {
             return;
@@ -388,6 +396,19 @@ impl Discovery {
             kubernetes: names,
             boot_id: self.boot_id.clone(),
         }
+    }
+}
+
+/// The host that this runs on.
+struct ThisHost;
+
+impl Host for ThisHost {
+    fn ports(&self, tgid: u32) -> Vec<u16> {
+        ports::of(tgid)
+    }
+
+    fn parent(&self, tgid: u32) -> Option<u32> {
+        proc::parent(tgid)
     }
 }
 

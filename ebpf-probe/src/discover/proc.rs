@@ -79,6 +79,11 @@ pub(crate) fn process(tgid: u32) -> Option<Process> {
     })
 }
 
+/// The parent of a process; `None` when it is gone.
+pub(crate) fn parent(tgid: u32) -> Option<u32> {
+    parse_stat(&text(tgid, "stat")?).map(|(_, parent, _)| parent)
+}
+
 /// All processes, by number.
 pub(crate) fn all() -> io::Result<Vec<u32>> {
     let names =

@@ -1,7 +1,7 @@
 //! Discovery with the kernel half of this kernel, against processes that are really there. Needs
 //! root, as the kernel half's own tests do.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -33,6 +33,7 @@ impl Shell {
     fn start(&self, script: &str) -> Child {
         let mut command = Command::new(&self.file);
         command.args(["-c", script]).stdin(Stdio::piped());
+        command.stdout(Stdio::piped());
         command.spawn().unwrap()
     }
 }
@@ -72,6 +73,10 @@ fn fill(discovery: &Discovery) {
     panic!("the ring is never full");
 }
 
+fn kill(tgid: u32) {
+    kill_process(Pid::from_raw(tgid.cast_signed()).unwrap(), Signal::KILL).unwrap();
+}
+
 fn await_fork_of(tgid: u32, feed: &mut Feed) -> bool {
     let end = Instant::now() + Duration::from_secs(10);
     let mut forked = false;
@@ -103,6 +108,25 @@ fn a_program_whose_start_the_ring_refused_to_tell_is_opted_in_all_the_same() {
 }
 
 #[test]
+fn a_process_is_opted_in_with_the_children_that_it_has_already() {
+    let shell = Shell::new("family");
+    let mut parent = shell.start("sleep 1000 & echo $!; wait");
+    let mut line = String::new();
+    let stdout = parent.stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    let child: u32 = line.trim().parse().unwrap();
+    let (_feed, discovery) = discovery(vec![Selector::Pid(parent.id())]);
+    let mut captured: Vec<_> = discovery.opted_in.into_keys().collect();
+    captured.sort_unstable();
+    kill(child);
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    let mut wanted = [parent.id(), child];
+    wanted.sort_unstable();
+    assert_eq!(captured, wanted);
+}
+
+#[test]
 fn who_ended_and_who_was_born_unheard_is_found_out() {
     let shell = Shell::new("lost-end");
     let mut parent = shell.start("read go; sleep 1000 & wait");
@@ -123,7 +147,7 @@ fn who_ended_and_who_was_born_unheard_is_found_out() {
     let before: Vec<_> = discovery.opted_in.keys().copied().collect();
     discovery.catch_up(&mut BTreeSet::new());
     let after: Vec<_> = discovery.opted_in.keys().copied().collect();
-    kill_process(Pid::from_raw(child.cast_signed()).unwrap(), Signal::KILL).unwrap();
+    kill(child);
     assert!(has_lost);
     assert_eq!((before, after), (vec![parent.id()], vec![child]));
 }
