@@ -63,6 +63,15 @@ fn without_root_one_sentence_says_what_to_do() {
     }
 }
 
+#[test]
+fn doctor_is_not_content_with_what_it_cannot_see() {
+    // The kernel's first thread.
+    let output = probe().args(["doctor", "2"]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("no file of a program can be seen"), "{said}");
+}
+
 /// `run` of a shell script, once that has said `ready`.
 fn run(script: &str) -> Started {
     let child = probe()

@@ -113,6 +113,12 @@ pub(crate) fn is_hooked(tgid: u32) -> bool {
         .any(|line| line.ends_with(" [uprobes]"))
 }
 
+/// Whether its program is one of 32 bits: an ELF file says so in its fifth byte (`EI_CLASS`).
+pub(crate) fn is_32_bit(tgid: u32) -> bool {
+    const NARROW: &[u8] = b"\x7fELF\x01";
+    bytes(tgid, "exe", NARROW.len() as u64).is_some_and(|head| head == NARROW)
+}
+
 /// Where a file of a process's mount namespace is found from here.
 pub(crate) fn through_root(tgid: u32, file: &Path) -> PathBuf {
     let mut path = path(tgid, "root");
