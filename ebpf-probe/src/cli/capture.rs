@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use probe_core::call;
@@ -20,6 +20,9 @@ use crate::pipeline::{Driver, Handles, Pipeline};
 
 /// How long discovery may take for what was asked of it.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether the hooks are gone.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What to capture, and where to.
 pub(super) struct Setup {
@@ -44,7 +47,7 @@ pub(super) struct Setup {
 /// A running capture.
 pub(super) struct Capture {
     stop: Arc<AtomicBool>,
-    requests: Option<Requests>,
+    requests: Requests,
     reader: JoinHandle<anyhow::Result<()>>,
     discovery: JoinHandle<()>,
 }
@@ -93,7 +96,7 @@ impl Capture {
             .context("cannot start a thread")?;
         Ok(Self {
             stop,
-            requests: Some(requests),
+            requests,
             reader,
             discovery,
         })
@@ -102,11 +105,7 @@ impl Capture {
     /// Opts a process in, and waits until it is.
     pub(super) fn opt_in(&self, tgid: u32) -> anyhow::Result<()> {
         let (done, finished) = channel();
-        let requests = self
-            .requests
-            .as_ref()
-            .ok_or_else(|| anyhow!("the capture has ended"))?;
-        if !requests.send_surely(Request::OptIn(tgid, done)) {
+        if !self.requests.send_surely(Request::OptIn(tgid, done)) {
             bail!("discovery has ended");
         }
         finished
@@ -115,7 +114,7 @@ impl Capture {
     }
 
     /// Where discovery is asked. It ends only when nobody can ask any more.
-    pub(super) fn requests(&self) -> Option<Requests> {
+    pub(super) fn requests(&self) -> Requests {
         self.requests.clone()
     }
 
@@ -125,17 +124,43 @@ impl Capture {
     }
 
     /// Ends the capture; what waits goes out first.
-    pub(super) fn stop(mut self) -> anyhow::Result<()> {
+    pub(super) fn stop(self) -> anyhow::Result<()> {
+        let (drained, hooks) = self.drain();
+        let detached = hooks.detach();
+        drained.and(detached)
+    }
+
+    /// Ends the reading: what waits goes out. The hooks stay until they are taken away.
+    pub(super) fn drain(self) -> (anyhow::Result<()>, Hooks) {
         self.stop.store(true, Ordering::Release);
-        let ended = self
-            .reader
-            .join()
-            .map_err(|_panic| anyhow!("the reader's thread panicked"))?;
-        self.requests = None;
-        self.discovery
-            .join()
-            .map_err(|_panic| anyhow!("discovery's thread panicked"))?;
-        ended
+        let ended = self.reader.join();
+        let drained = ended.unwrap_or_else(|_panic| Err(anyhow!("the reader's thread panicked")));
+        // Discovery ends when nobody can ask it any more.
+        drop(self.requests);
+        (drained, Hooks(self.discovery))
+    }
+}
+
+/// What is left in the kernel of a capture that has ended.
+pub(super) struct Hooks(JoinHandle<()>);
+
+impl Hooks {
+    /// Waits until they are taken away.
+    pub(super) fn detach(self) -> anyhow::Result<()> {
+        let ended = self.0.join();
+        ended.map_err(|_panic| anyhow!("discovery's thread panicked"))
+    }
+
+    /// Waits until they are taken away, but not for long: the kernel does so itself when the
+    /// program ends.
+    pub(super) fn detach_until(self, end: Instant) -> anyhow::Result<()> {
+        while !self.0.is_finished() {
+            if Instant::now() >= end {
+                return Ok(());
+            }
+            std::thread::sleep(LOOK);
+        }
+        self.detach()
     }
 }
 

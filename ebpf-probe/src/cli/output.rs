@@ -1,7 +1,7 @@
 //! Options that every command shares, and where spans go.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use probe_common::maps::{POLICY_HEADS, counter};
@@ -17,7 +17,7 @@ use crate::export::resource::Registry;
 use crate::export::{Exporter, selfmetrics};
 use crate::kubernetes::Node;
 
-/// How long the last spans may take to reach the collector.
+/// How long an end may take, the way of the last spans to the collector included.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Options that every command shares.
@@ -227,14 +227,21 @@ pub(super) fn record(exporter: &MaybeExporter, span: &Arc<Span>) {
     }
 }
 
-/// Sends what waits; says what could not be sent.
-pub(super) async fn finish(exporter: &MaybeExporter) {
+/// When the end is to be over that begins now.
+pub(super) fn deadline() -> Instant {
+    Instant::now() + DEADLINE
+}
+
+/// Sends what waits until then; says what could not be sent.
+pub(super) async fn finish(exporter: &MaybeExporter, end: Instant) {
     let taken = exporter
         .lock()
         .ok()
         .and_then(|mut exporter| exporter.take());
     if let Some(exporter) = taken {
-        let left = exporter.shutdown(DEADLINE).await;
+        let left = exporter
+            .shutdown(end.saturating_duration_since(Instant::now()))
+            .await;
         if left > 0 {
             tracing::warn!(spans = left, "the collector did not take the last spans");
         }

@@ -118,7 +118,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     if let Err(error) = capture.stop() {
         tracing::error!("calls are missing: {error:#}");
     }
-    runtime.block_on(output::finish(&exporter));
+    runtime.block_on(output::finish(&exporter, output::deadline()));
     if let Ok(totals) = totals.lock() {
         let _ = write!(std::io::stderr(), "{}", totals.render());
     }

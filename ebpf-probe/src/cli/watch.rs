@@ -85,7 +85,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
     let shown = show(&mut view, &spans, &sinks, &stop, &capture);
     let stopped = capture.stop();
     let shown = shown.and_then(|()| show_rest(&mut view, &spans, &sinks));
-    runtime.block_on(output::finish(&exporter));
+    runtime.block_on(output::finish(&exporter, output::deadline()));
     stopped?;
     match shown {
         // The reader of a pipe went away: `watch | head` is no error.
