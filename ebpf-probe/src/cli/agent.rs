@@ -105,6 +105,7 @@ async fn serve(settings: &Settings, output: &Output) -> anyhow::Result<u8> {
         policy: settings.select.policy(),
         hold: false,
         node: node.clone(),
+        exports: true,
     };
     let sink = Arc::clone(&exporter);
     let setup = output.setup(wanted, &sinks, move |span| {

@@ -80,16 +80,19 @@ pub(super) struct Wanted {
     pub(super) hold: bool,
     /// What is known of this node's pods, which opts their containers in.
     pub(super) node: Option<Node>,
+    /// Whether there is an exporter.
+    pub(super) exports: bool,
 }
 
 impl Wanted {
     /// Every process of the host.
-    pub(super) fn everything() -> Self {
+    pub(super) fn everything(exports: bool) -> Self {
         Self {
             selectors: vec![Selector::All],
             policy: POLICY_HEADS,
             hold: false,
             node: None,
+            exports,
         }
     }
 }
@@ -115,6 +118,7 @@ impl Output {
                 command_lines: self.command_lines,
                 hold: wanted.hold,
                 node: wanted.node,
+                forget: !wanted.exports,
             },
             stitch: stitch::Config {
                 conventions,

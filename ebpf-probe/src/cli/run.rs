@@ -87,6 +87,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         policy: POLICY_HEADS,
         hold: args.hold,
         node: None,
+        exports: args.otlp,
     };
     let setup = args.output.setup(wanted, &sinks, move |span| {
         let span = Arc::new(span);

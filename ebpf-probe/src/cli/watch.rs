@@ -56,7 +56,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
     let sink = Arc::clone(&exporter);
     let setup = args
         .output
-        .setup(Wanted::everything(), &sinks, move |span| {
+        .setup(Wanted::everything(args.otlp), &sinks, move |span| {
             let span = Arc::new(span);
             output::record(&sink, &span);
             if sender.try_send(span).is_err() {

@@ -57,6 +57,8 @@ pub(crate) struct Options {
     pub(crate) hold: bool,
     /// What is known of this node's pods, which opts their containers in.
     pub(crate) node: Option<Node>,
+    /// Whether ended processes are forgotten here: an exporter does so itself, with their series.
+    pub(crate) forget: bool,
 }
 
 /// What is counted.
@@ -190,6 +192,9 @@ impl Discovery {
         self.refused = refused;
         self.look_for_ports();
         self.rest();
+        if self.options.forget {
+            self.registry.sweep(clock::monotonic_now());
+        }
         if self.swept_at.elapsed() > SWEEPING {
             self.sweep();
         }

@@ -51,6 +51,7 @@ fn discovery(selectors: Vec<Selector>) -> (Feed, Discovery) {
         command_lines: false,
         hold: false,
         node: None,
+        forget: true,
     };
     let (feed, control) = kernel::load(RING).expect("these tests want root and a kernel with BTF");
     let (facts, _) = std::sync::mpsc::channel();
@@ -105,6 +106,19 @@ fn a_program_whose_start_the_ring_refused_to_tell_is_opted_in_all_the_same() {
     drop(requests);
     thread.join().unwrap();
     assert!(forked, "it was never opted in");
+}
+
+#[test]
+fn ended_processes_are_forgotten() {
+    let (_feed, mut discovery) = discovery(Vec::new());
+    let registry = Arc::clone(&discovery.registry);
+    let id = ProcessId { tgid: 1, start: 1 };
+    registry.insert(id, Arc::default());
+    discovery.count();
+    assert_eq!(registry.len(), 1);
+    registry.ended(id, 0);
+    discovery.count();
+    assert_eq!(registry.len(), 0);
 }
 
 #[test]
