@@ -3,7 +3,7 @@
 use probe_common::maps::{CREDIT, Grant};
 use probe_core::call::{Options, Output, Reader, Wish};
 use probe_core::ids::{ConnInfo, Direction, Nanos, Transport};
-use probe_core::message::{Closed, Connection as Messages, Losses};
+use probe_core::message::{Closed, Connection as Messages, Held, Losses};
 use probe_core::stream::{Assembler, Data};
 
 /// Bytes at the end of a long body that are worth more than what stands before them: usage and
@@ -33,6 +33,8 @@ pub(super) struct Connection {
     used: Nanos,
     /// Directions whose first bytes may have been missed and are still to come.
     unsure: [bool; 2],
+    /// What its messages under way took when that was last looked at.
+    held: Held,
 }
 
 impl Connection {
@@ -46,7 +48,29 @@ impl Connection {
             grant: Grant::default(),
             used: now,
             unsure: [info.late; 2],
+            held: Held::default(),
         }
+    }
+
+    /// What its messages under way took when that was last looked at.
+    pub(super) const fn held(&self) -> Held {
+        self.held
+    }
+
+    /// Looks at what they take: before, and now.
+    pub(super) fn weigh(&mut self) -> (Held, Held) {
+        let now = self.messages.held();
+        (std::mem::replace(&mut self.held, now), now)
+    }
+
+    /// Forgets what was kept of heads.
+    pub(super) fn shed_heads(&mut self, at: Nanos) {
+        self.messages.shed_heads(at, &mut self.reader);
+    }
+
+    /// Gives decoders up.
+    pub(super) fn shed_decoders(&mut self) {
+        self.messages.shed_decoders();
     }
 
     /// When it was opened or last moved bytes.

@@ -2,6 +2,7 @@
 
 mod connection;
 mod driver;
+mod memory;
 mod published;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use probe_common::maps::Grant;
 use probe_core::call::{Options, Output};
 use probe_core::ids::{ConnId, ConnInfo, Direction, Nanos, ProcessId};
-use probe_core::message::{Closed, Losses};
+use probe_core::message::{Closed, Held, Losses};
 use probe_core::span::Span;
 use probe_core::stitch::facts::ProcessFacts;
 use probe_core::stitch::{self, Stitcher};
@@ -36,6 +37,8 @@ pub(crate) struct Pipeline {
     grants: Vec<(ConnId, Grant)>,
     /// Connections that made room, until the caller takes them.
     evicted: Vec<ConnId>,
+    /// What messages under way take on all connections.
+    held: Held,
     counters: Counters,
 }
 
@@ -87,6 +90,10 @@ pub(crate) struct Counters {
     pub(crate) connections: u64,
     /// Connections of which something passed before their first head was seen.
     pub(crate) late: u64,
+    /// Connections whose unfinished heads were given up because all took too much memory.
+    pub(crate) shed_heads: u64,
+    /// Connections whose decoders were given up because all took too much memory.
+    pub(crate) shed_decoders: u64,
     /// Connections given up because there were too many.
     pub(crate) evicted: u64,
 }
@@ -102,6 +109,7 @@ impl Pipeline {
             spans: Vec::new(),
             grants: Vec::new(),
             evicted: Vec::new(),
+            held: Held::default(),
             counters: Counters::default(),
         }
     }
@@ -126,6 +134,7 @@ impl Pipeline {
                     self.grants.push((data.conn, grant));
                 }
                 self.collect(data.conn, now);
+                self.weigh(data.conn, now);
             }
             Record::HalfClosed(id, direction, at) => {
                 if let Some(connection) = self.connections.get_mut(id) {
@@ -237,9 +246,11 @@ impl Pipeline {
             return;
         };
         let owner = connection.dies_with();
+        let held = connection.held();
         connection.closed(at, why);
         self.collect(id, now);
         self.connections.remove(&id);
+        self.unload(held);
         if let Some(tgid) = owner
             && let Some(theirs) = self.in_memory.get_mut(&tgid)
         {

@@ -34,7 +34,7 @@ impl Published {
     }
 }
 
-const fn values(read: &Counters, stitched: &stitch::Counters, connections: u64) -> [Value; 24] {
+const fn values(read: &Counters, stitched: &stitch::Counters, connections: u64) -> [Value; 26] {
     let unread = &read.unread;
     [
         (&RECORDS, "", read.records),
@@ -46,6 +46,8 @@ const fn values(read: &Counters, stitched: &stitch::Counters, connections: u64) 
         (&CONNECTIONS, "", connections),
         (&READER, "orphan_records", read.orphans),
         (&READER, "evicted_connections", read.evicted),
+        (&READER, "shed_heads", read.shed_heads),
+        (&READER, "shed_decoders", read.shed_decoders),
         (&READER, "stale_bytes", read.stale_bytes),
         (&READER, "malformed_heads", unread.malformed_heads),
         (&READER, "long_heads", unread.long_heads),

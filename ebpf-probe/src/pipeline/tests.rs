@@ -195,3 +195,65 @@ fn whatever_is_lost_is_shown() {
     assert_eq!(shown(&counters, &selfmetrics::LOST_BYTES, ""), 18);
     assert_eq!(shown(&counters, &selfmetrics::UNKNOWN_ENCODINGS, ""), 1);
 }
+
+#[test]
+fn heads_that_are_never_whole_take_no_more_than_their_share() {
+    let mut rig = Rig::new();
+    rig.open(0);
+    rig.sends(0, "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\n");
+    let long = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(60_000));
+    let mut most = 0;
+    for conn in 1..1_000 {
+        rig.open(conn);
+        rig.sends(conn, &long);
+        most = most.max(rig.pipeline.held.heads);
+    }
+    assert!(rig.pipeline.counters().shed_heads > 500);
+    assert!(most <= 16 << 20, "{most}");
+    let rest = format!("Content-Length: {}\r\n\r\n{BODY}", BODY.len());
+    rig.sends(0, &rest);
+    rig.answers(0, "Content-Type: application/json\r\n", b"{}");
+    assert_eq!(
+        rig.spans().len(),
+        1,
+        "a small one is not among those that go"
+    );
+    rig.asks(1);
+    rig.answers(1, "Content-Type: application/json\r\n", b"{}");
+    assert_eq!(
+        rig.spans().len(),
+        1,
+        "what went is read from its next head on"
+    );
+    for conn in 0..1_000 {
+        rig.record(&Record::Closed(ConnId(conn), Direction::In, 9));
+    }
+    assert_eq!(rig.pipeline.held, Held::default());
+}
+
+#[test]
+fn decoders_take_no_more_than_their_share() {
+    let mut rig = Rig::new();
+    // zstd with a window of 8 MiB, and blocks of 128 KiB that are not compressed (RFC 8878).
+    let mut encoded = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 13 << 3];
+    for _ in 0..40 {
+        encoded.extend([0, 0, 0x10]);
+        encoded.extend(vec![b' '; 128 << 10]);
+    }
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: zstd";
+    let head = format!("{head}\r\nContent-Length: 99999999\r\n\r\n");
+    for conn in 0..20 {
+        rig.open(conn);
+        rig.asks(conn);
+        rig.gets(conn, head.as_bytes());
+        rig.gets(conn, &encoded);
+        assert!(rig.pipeline.held.decoders <= 64 << 20);
+    }
+    assert!(rig.pipeline.counters().shed_decoders > 0);
+    for conn in 0..20 {
+        rig.gets(conn, b"x");
+        rig.record(&Record::Closed(ConnId(conn), Direction::In, 9));
+    }
+    let counted = rig.pipeline.counters();
+    assert!(counted.undecodable_bodies >= counted.shed_decoders);
+}

@@ -69,6 +69,15 @@ pub struct Losses {
     pub upgrades: u32,
 }
 
+/// About how many bytes of memory messages under way take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Heads that are not whole, and responses that came before their requests.
+    pub heads: usize,
+    /// Decoders of coded bodies.
+    pub decoders: usize,
+}
+
 impl Connection {
     /// `late`: bytes may have passed before the first ones that are handed in.
     #[must_use]
@@ -152,6 +161,34 @@ impl Connection {
     #[must_use]
     pub fn open_exchanges(&self) -> usize {
         self.exchanges.len()
+    }
+
+    /// About how much memory the messages under way take.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        let [a, b] = self.halves.each_ref().map(Half::held);
+        Held {
+            heads: a.heads + b.heads,
+            decoders: a.decoders + b.decoders,
+        }
+    }
+
+    /// Forgets what was kept of heads, as if it had not been captured.
+    pub fn shed_heads<H: Handler>(&mut self, at: Nanos, handler: &mut H) {
+        for direction in [Direction::In, Direction::Out] {
+            if self.halves[direction.index()].partial.is_some() {
+                self.gap(direction, 1, at, handler);
+            }
+        }
+    }
+
+    /// Gives decoders up: what follows of their bodies is told as undecodable.
+    pub fn shed_decoders(&mut self) {
+        for half in &mut self.halves {
+            if let Place::Body(body) = &mut half.place {
+                body.shed();
+            }
+        }
     }
 
     /// What could not be read since the last time.
