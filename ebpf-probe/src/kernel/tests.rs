@@ -5,6 +5,7 @@
 
 use std::io::{IoSlice, IoSliceMut, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsRawFd as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -255,6 +256,62 @@ fn messages_are_recorded_and_a_peek_is_not() {
     let seen = rig.seen(port(&server), |s| s.has(IN, want.len()));
     assert_eq!(seen.bytes(IN), want);
     assert_eq!(seen.holes(IN), []);
+}
+
+/// Looks at what waits by `recvmmsg`, which takes its flags elsewhere than its kin.
+#[expect(unsafe_code, reason = "rustix has no recvmmsg")]
+fn peek_messages(server: &TcpStream) -> u32 {
+    let mut buffer = [0_u8; 500];
+    let mut vector = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    // SAFETY: all zeros is an empty message.
+    let mut message: libc::mmsghdr = unsafe { std::mem::zeroed() };
+    message.msg_hdr.msg_iov = &raw mut vector;
+    message.msg_hdr.msg_iovlen = 1;
+    let (fd, flags) = (server.as_raw_fd(), libc::MSG_PEEK);
+    // SAFETY: one message with one buffer, all of which outlive the call.
+    let n = unsafe { libc::recvmmsg(fd, &raw mut message, 1, flags, std::ptr::null_mut()) };
+    assert_eq!(n, 1);
+    message.msg_len
+}
+
+#[test]
+fn messages_that_are_looked_at_only_have_not_moved() {
+    let mut rig = Rig::new(POLICY_FULL);
+    let (mut client, mut server) = pair();
+    client.write_all(HEAD).unwrap();
+    assert_eq!(peek_messages(&server) as usize, HEAD.len());
+    server.read_exact(&mut [0; HEAD.len()]).unwrap();
+    let seen = rig.seen(port(&server), |s| s.has(IN, HEAD.len()));
+    assert_eq!(seen.bytes(IN), HEAD);
+    assert_eq!(seen.holes(IN), []);
+}
+
+/// One thread's long write waits for room; another's short one gets in between and ends first.
+#[test]
+fn a_call_that_was_overtaken_moves_no_offset_too_far() {
+    const LONG: usize = 32 << 20;
+    let mut rig = Rig::new(POLICY_FULL);
+    let (mut client, mut server) = pair();
+    client.write_all(HEAD).unwrap();
+    let mut writer = client.try_clone().unwrap();
+    let long = std::thread::spawn(move || writer.write(&vec![b'x'; LONG]).unwrap());
+    let reader = std::thread::spawn(move || std::io::copy(&mut server, &mut std::io::sink()));
+    let mut short = 0;
+    while !long.is_finished() {
+        short += usize::from(rustix::net::send(&client, b"y", SendFlags::DONTWAIT).is_ok());
+    }
+    assert_eq!(long.join().unwrap(), LONG);
+    assert!(short > 0, "nothing got in between");
+    client.write_all(b"end").unwrap();
+    let total = (HEAD.len() + LONG + short + 3) as u64;
+    let end = |s: &Seen| s.data.iter().map(|d| d.1 + d.2).max().unwrap_or(0);
+    let seen = rig.seen(port(&client), |s| end(s) >= total);
+    assert_eq!(end(&seen), total);
+    client.shutdown(Shutdown::Both).unwrap();
+    reader.join().unwrap().unwrap();
 }
 
 #[test]
