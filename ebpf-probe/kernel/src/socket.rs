@@ -248,8 +248,8 @@ fn bind(sk: u64, c: &mut Connection) {
     if let Some(call) = TLS_CALLS.get_ptr_mut(bpf_get_current_pid_tgid()) {
         // SAFETY: the entry belongs to this thread, which is here.
         unsafe {
-            if (*call).ssl != 0 {
-                (*call).sk = sk;
+            if (*call).now.ssl != 0 {
+                (*call).now.sk = sk;
                 // Once told is enough.
                 c.flags |= OPENED;
             }

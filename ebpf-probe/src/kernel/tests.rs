@@ -301,7 +301,10 @@ fn a_call_that_was_overtaken_moves_no_offset_too_far() {
     let reader = std::thread::spawn(move || std::io::copy(&mut server, &mut std::io::sink()));
     let mut short = 0;
     while !long.is_finished() {
-        short += usize::from(rustix::net::send(&client, b"y", SendFlags::DONTWAIT).is_ok());
+        // Not so many that the ring cannot hold them.
+        if short < 1000 && rustix::net::send(&client, b"y", SendFlags::DONTWAIT).is_ok() {
+            short += 1;
+        }
     }
     assert_eq!(long.join().unwrap(), LONG);
     assert!(short > 0, "nothing got in between");
