@@ -1,7 +1,5 @@
 //! One process in words, for `doctor`.
 
-use std::fs::File;
-
 use object::ReadCache;
 use probe_elf::runtime::{Coverage, Facts, Runtime};
 use probe_elf::tls::{Cost, OpenSslSites};
@@ -106,7 +104,7 @@ fn hooks(found: &OpenSslSites) -> String {
 /// What a file is; `None` if it is no program or library of 64 bits, or why it cannot be told.
 fn inspect(tgid: u32, mapped: &Mapped) -> Result<Option<Facts>, String> {
     let (path, _) = libraries::locate(tgid, mapped).map_err(|error| error.to_string())?;
-    let file = File::open(path).map_err(|error| error.to_string())?;
+    let file = libraries::open(&path, mapped).map_err(|error| error.to_string())?;
     match probe_elf::runtime::inspect(&ReadCache::new(&file)) {
         Ok(facts) => Ok(Some(facts)),
         Err(probe_elf::Error::NotElf) => Ok(None),

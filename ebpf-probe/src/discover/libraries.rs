@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -99,7 +99,10 @@ impl Libraries {
                 if self.is_known(mapped.inode, stamp, control) || !self.has_room() {
                     return false;
                 }
-                (look(&path, self.room_for_sites(), control), Some(stamp))
+                {
+                    let room = self.room_for_sites();
+                    (look(&path, mapped, room, control), Some(stamp))
+                }
             }
             // A process that is gone takes its files along, and nothing is lost.
             Err(_) if !proc::exists(tgid) => return false,
@@ -179,8 +182,8 @@ impl Libraries {
 }
 
 /// What a new file is, with the tap attached if it can be and there is `room`.
-fn look(path: &Path, room: usize, control: &mut Control) -> Library {
-    let file = match File::open(path) {
+fn look(path: &Path, mapped: &Mapped, room: usize, control: &mut Control) -> Library {
+    let file = match open(path, mapped) {
         Ok(file) => file,
         Err(error) => return Library::Refused(format!("it cannot be opened: {error}")),
     };
@@ -278,6 +281,21 @@ pub(super) fn locate(tgid: u32, mapped: &Mapped) -> io::Result<(PathBuf, Stamp)>
     }
 }
 
+/// Opens a file that was located. What stands at its path may be another one by now, a pipe even,
+/// which must not hold us up.
+pub(super) fn open(path: &Path, mapped: &Mapped) -> io::Result<File> {
+    let mut options = File::options();
+    let file = options
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    let found = file.metadata()?;
+    if found.ino() != mapped.inode.1 || !found.is_file() {
+        return Err(io::Error::other("another file stands at its path"));
+    }
+    Ok(file)
+}
+
 fn stamp(path: &Path, mapped: &Mapped) -> io::Result<Stamp> {
     let found = std::fs::metadata(path)?;
     // The device of `maps` and that of `stat` differ on some file systems (btrfs, overlayfs).
@@ -353,6 +371,21 @@ mod tests {
         let nobody = HashSet::new();
         assert!(libraries.unused(&nobody, start + UNUSED).is_empty());
         assert_eq!(libraries.unused(&nobody, start + UNUSED * 2).len(), 1);
+    }
+
+    #[test]
+    fn a_pipe_that_takes_the_place_of_a_file_holds_nobody_up() {
+        let path = std::env::temp_dir().join(format!("pipe-{}", std::process::id()));
+        let made = Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        let mapped = Mapped {
+            inode: (0, std::fs::metadata(&path).unwrap().ino()),
+            path: path.clone(),
+            range: String::new(),
+        };
+        let opened = open(&path, &mapped);
+        std::fs::remove_file(path).unwrap();
+        assert!(opened.is_err());
     }
 
     #[test]
