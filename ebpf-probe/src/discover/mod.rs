@@ -366,7 +366,8 @@ impl Discovery {
             kaos_resource: known.as_ref().and_then(|it| it.names.kaos_resource.clone()),
         };
         let names = known.map(|it| it.names);
-        let resource = identity::resource(id, &self.identity(&process, names));
+        let mut resource = identity::resource(id, &self.identity(&process, names));
+        resource.comm = Some(process.comm);
         self.registry.insert(id, Arc::new(resource));
         let _ = self.facts.send((id, facts));
     }
