@@ -57,6 +57,7 @@ pub(super) fn run(args: &Args) -> u8 {
     u8::from(!well)
 }
 
+const HTTP2: &str = "not read: its connections are counted (kaos_probe_http2_connections_total) and named by --log info";
 const SOCKET_TAP: &str = "tracepoints sys_exit, inet_sock_set_state and tcp_destroy_sock: they work on kernels without kprobes too";
 
 /// Says what is seen of a process, if the programs load; whether all is.
@@ -77,6 +78,7 @@ fn process(pid: u32, loads: bool) -> bool {
         line(true, "agent", &format!("{agent} (AGENT_NAME)"), "");
     }
     let mut well = plain(&report, loads);
+    line(true, "HTTP/2", HTTP2, "");
     let hooked = if report.is_hooked {
         "hooks have been hit in it: somebody observes it"
     } else {

@@ -1,5 +1,6 @@
 //! `kaos-probe run`: a command under observation.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -46,7 +47,7 @@ pub(super) struct Args {
     output: Output,
     /// The command and its arguments.
     #[arg(required = true, last = true, value_name = "CMD")]
-    command: Vec<String>,
+    command: Vec<OsString>,
 }
 
 /// Options of the gate.
@@ -58,7 +59,7 @@ pub(super) struct GateArgs {
     /// The pipe that says when to go on.
     pipe: PathBuf,
     #[arg(required = true, last = true)]
-    command: Vec<String>,
+    command: Vec<OsString>,
 }
 
 /// Runs the command; returns its exit code, or 128 and the signal that ended it.
@@ -137,6 +138,7 @@ pub(super) fn gate(args: &GateArgs) -> anyhow::Result<u8> {
     descriptors::set(args.files);
     let (program, rest) = args.command.split_first().context("no command")?;
     let error = Command::new(program).args(rest).exec();
+    let program = program.display();
     eprintln!("kaos-probe: cannot run {program}: {error}");
     // What a shell says of a command that it cannot run.
     Ok(if error.kind() == std::io::ErrorKind::NotFound {
@@ -156,7 +158,7 @@ fn json_file(path: &Path) -> anyhow::Result<View<File>> {
     ))
 }
 
-fn spawn(command: &[String], wait: &OwnedFd, files: Option<u64>) -> anyhow::Result<Child> {
+fn spawn(command: &[OsString], wait: &OwnedFd, files: Option<u64>) -> anyhow::Result<Child> {
     Command::new("/proc/self/exe")
         .arg("gate")
         .args(files.map(|files| format!("--files={files}")))

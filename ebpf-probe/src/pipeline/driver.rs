@@ -136,6 +136,9 @@ impl Driver {
                 }
                 Some(Input::Http2(info)) => {
                     describe(info.process, described, handles);
+                    let peer = info.endpoints.map(|it| it.peer.to_string());
+                    let (pid, peer) = (info.process.tgid, peer.unwrap_or_default());
+                    tracing::info!(pid, peer, "an HTTP/2 connection is not read");
                 }
                 Some(Input::Process(event)) => {
                     match event {
