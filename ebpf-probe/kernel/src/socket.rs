@@ -352,7 +352,7 @@ pub fn socket_destroyed(ctx: BtfTracePointContext) -> i32 {
 /// Follows `sk` no more; says that it is gone if it was told of.
 #[inline(always)]
 fn forget(sk: u64, c: &Connection, by: u8) {
-    let told = c.class == HTTP && c.flags & OPENED != 0;
+    let told = (c.class == HTTP || is_done(c)) && c.flags & OPENED != 0;
     let id = c.id;
     // Two ways lead here, and one of them tells.
     if SOCKETS.remove(sk).is_ok() {

@@ -420,6 +420,33 @@ fn a_grant_lifts_the_credit() {
 }
 
 #[test]
+fn a_tunnel_that_nobody_reads_costs_nothing_more() {
+    let mut rig = Rig::new(POLICY_FULL);
+    let (mut client, mut server) = pair();
+    client.write_all(HEAD).unwrap();
+    let seen = rig.seen(port(&client), |s| s.has(OUT, HEAD.len()));
+    let tunnel = Grant {
+        ignore: 1,
+        ..Grant::default()
+    };
+    rig.feed.grant(seen.conn, tunnel);
+    server.read_exact(&mut [0; HEAD.len()]).unwrap();
+    let piece = vec![b'x'; 64 << 10];
+    let mut sink = piece.clone();
+    for _ in 0..40 {
+        client.write_all(&piece).unwrap();
+        server.read_exact(&mut sink).unwrap();
+    }
+    client.shutdown(Shutdown::Both).unwrap();
+    drop(client);
+    let local = seen.open.unwrap().local_port;
+    let seen = rig.seen(local, |s| s.events.iter().any(|e| e.0 == Kind::Closed));
+    let end = seen.data.iter().map(|d| d.1 + d.2).max().unwrap();
+    assert!(end <= CREDIT + (128 << 10), "{end}");
+    assert!(seen.events.iter().any(|e| e.0 == Kind::Closed));
+}
+
+#[test]
 fn bytes_that_another_way_moved_are_a_hole() {
     let mut rig = Rig::new(POLICY_FULL);
     let (mut client, mut server) = pair();

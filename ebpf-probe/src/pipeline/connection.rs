@@ -162,6 +162,7 @@ impl Connection {
             grant.tail_from[side] = end + left.saturating_sub(TAIL);
             grant.tail_to[side] = end + left;
         }
+        grant.ignore = u64::from(self.messages.is_ignored());
         if grant == self.grant {
             return None;
         }

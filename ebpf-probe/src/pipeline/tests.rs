@@ -197,6 +197,23 @@ fn whatever_is_lost_is_shown() {
 }
 
 #[test]
+fn of_a_connection_that_was_upgraded_nothing_more_is_wanted() {
+    let mut rig = Rig::new();
+    rig.open(0);
+    rig.sends(
+        0,
+        "GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n",
+    );
+    assert!(rig.pipeline.grants().all(|(_, grant)| grant.ignore == 0));
+    rig.gets(
+        0,
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
+    );
+    let grants: Vec<_> = rig.pipeline.grants().collect();
+    assert!(matches!(grants.as_slice(), [(ConnId(0), grant)] if grant.ignore == 1));
+}
+
+#[test]
 fn heads_that_are_never_whole_take_no_more_than_their_share() {
     let mut rig = Rig::new();
     rig.open(0);

@@ -135,6 +135,13 @@ impl Connection {
         self.protocol
     }
 
+    /// Whether nothing more of it will be read.
+    #[must_use]
+    pub fn is_ignored(&self) -> bool {
+        let ignored = |half: &Half| matches!(half.place, Place::Ignored);
+        self.halves.iter().all(ignored)
+    }
+
     /// Which end of the connection the observed process is, once a request was seen.
     #[must_use]
     pub const fn role(&self) -> Option<Role> {
