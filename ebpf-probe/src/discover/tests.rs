@@ -4,11 +4,13 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::MutexGuard;
 
 use probe_common::maps::POLICY_FULL;
 use probe_common::record::{Header, Kind};
 
 use super::*;
+use crate::kernel::tests::alone;
 use crate::kernel::{self, Feed};
 
 /// The smallest ring: it is soon full.
@@ -44,7 +46,10 @@ impl Drop for Shell {
     }
 }
 
-fn discovery(selectors: Vec<Selector>) -> (Feed, Discovery) {
+type Alone = MutexGuard<'static, ()>;
+
+fn discovery(selectors: Vec<Selector>) -> (Alone, Feed, Discovery) {
+    let alone = alone();
     let options = Options {
         selectors,
         policy: POLICY_FULL,
@@ -58,7 +63,7 @@ fn discovery(selectors: Vec<Selector>) -> (Feed, Discovery) {
     let registry = Arc::new(Registry::default());
     let counted = Box::new(|_: &Counted| ());
     let discovery = Discovery::new(options, control, registry, facts, counted, None);
-    (feed, discovery.unwrap())
+    (alone, feed, discovery.unwrap())
 }
 
 /// Starts programs until the ring refuses to tell of one.
@@ -94,7 +99,7 @@ fn await_fork_of(tgid: u32, feed: &mut Feed) -> bool {
 #[test]
 fn a_program_whose_start_the_ring_refused_to_tell_is_opted_in_all_the_same() {
     let shell = Shell::new("lost-exec");
-    let (mut feed, discovery) = discovery(vec![shell.selector()]);
+    let (_alone, mut feed, discovery) = discovery(vec![shell.selector()]);
     fill(&discovery);
     let mut child = shell.start("while sleep 0.05; do :; done");
     let (requests, asked) = queue();
@@ -110,7 +115,7 @@ fn a_program_whose_start_the_ring_refused_to_tell_is_opted_in_all_the_same() {
 
 #[test]
 fn ended_processes_are_forgotten() {
-    let (_feed, mut discovery) = discovery(Vec::new());
+    let (_alone, _feed, mut discovery) = discovery(Vec::new());
     let registry = Arc::clone(&discovery.registry);
     let id = ProcessId { tgid: 1, start: 1 };
     registry.insert(id, Arc::default());
@@ -129,7 +134,7 @@ fn a_process_is_opted_in_with_the_children_that_it_has_already() {
     let stdout = parent.stdout.take().unwrap();
     BufReader::new(stdout).read_line(&mut line).unwrap();
     let child: u32 = line.trim().parse().unwrap();
-    let (_feed, discovery) = discovery(vec![Selector::Pid(parent.id())]);
+    let (_alone, _feed, discovery) = discovery(vec![Selector::Pid(parent.id())]);
     let mut captured: Vec<_> = discovery.opted_in.into_keys().collect();
     captured.sort_unstable();
     kill(child);
@@ -144,7 +149,7 @@ fn a_process_is_opted_in_with_the_children_that_it_has_already() {
 fn who_ended_and_who_was_born_unheard_is_found_out() {
     let shell = Shell::new("lost-end");
     let mut parent = shell.start("read go; sleep 1000 & wait");
-    let (_feed, mut discovery) = discovery(vec![Selector::Pid(parent.id())]);
+    let (_alone, _feed, mut discovery) = discovery(vec![Selector::Pid(parent.id())]);
     fill(&discovery);
     parent.stdin.take().unwrap().write_all(b"go\n").unwrap();
     let end = Instant::now() + Duration::from_secs(10);

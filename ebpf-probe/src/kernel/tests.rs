@@ -19,6 +19,11 @@ use super::{Control, Feed, load};
 /// One at a time: the programs see the whole process.
 static ONE: Mutex<()> = Mutex::new(());
 
+/// Waits until no other test has the programs loaded.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 struct Rig {
     feed: Feed,
     control: Control,
@@ -41,7 +46,7 @@ impl Rig {
     }
 
     fn with_ring(policy: u32, bytes: u32) -> Self {
-        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = alone();
         let (feed, mut control) = load(bytes).expect("these tests want root and a kernel with BTF");
         control
             .set_policy(
