@@ -294,23 +294,26 @@ fn messages_that_are_looked_at_only_have_not_moved() {
     assert_eq!(seen.holes(IN), []);
 }
 
-/// One thread's long write waits for room; another's short one gets in between and ends first.
+/// One thread's long write waits for room; another's short ones get in between and end first.
 #[test]
 fn a_call_that_was_overtaken_moves_no_offset_too_far() {
-    const LONG: usize = 32 << 20;
+    // More than a socket's buffers hold, both ends together.
+    const LONG: usize = 64 << 20;
     let mut rig = Rig::new(POLICY_FULL);
     let (mut client, mut server) = pair();
     client.write_all(HEAD).unwrap();
     let mut writer = client.try_clone().unwrap();
     let long = std::thread::spawn(move || writer.write(&vec![b'x'; LONG]).unwrap());
-    let reader = std::thread::spawn(move || std::io::copy(&mut server, &mut std::io::sink()));
-    let mut short = 0;
-    while !long.is_finished() {
-        // Not so many that the ring cannot hold them.
-        if short < 1000 && rustix::net::send(&client, b"y", SendFlags::DONTWAIT).is_ok() {
-            short += 1;
+    let (mut read, mut short) = (0, 0);
+    let mut buffer = vec![0; 64 << 10];
+    // For as long as so little was read the write is under way.
+    while read < LONG / 2 {
+        read += server.read(&mut buffer).unwrap();
+        if read > 1 << 20 && short < 1000 {
+            short += usize::from(rustix::net::send(&client, b"y", SendFlags::DONTWAIT).is_ok());
         }
     }
+    let reader = std::thread::spawn(move || std::io::copy(&mut server, &mut std::io::sink()));
     assert_eq!(long.join().unwrap(), LONG);
     assert!(short > 0, "nothing got in between");
     client.write_all(b"end").unwrap();
