@@ -40,6 +40,9 @@ use crate::kubernetes::{Names, Node};
 const MOST: usize = 16_384;
 /// How often the kernel half's counters are read.
 const COUNTING: Duration = Duration::from_secs(1);
+/// How often every process is looked at for what the ring refused to tell, at the most: a ring
+/// that is full for long must not cost that each second.
+const CATCHING_UP: Duration = Duration::from_secs(5);
 /// How often libraries that nobody uses are looked for.
 const SWEEPING: Duration = Duration::from_mins(2);
 
@@ -91,6 +94,9 @@ pub(crate) struct Discovery {
     counted_at: Instant,
     /// Records that the ring had refused when it was last looked at.
     refused: u64,
+    /// Some of them may have told of processes that were not looked at since.
+    is_behind: bool,
+    caught_up_at: Option<Instant>,
     swept_at: Instant,
 }
 
@@ -119,6 +125,8 @@ impl Discovery {
             counted,
             counted_at: Instant::now(),
             refused: 0,
+            is_behind: false,
+            caught_up_at: None,
             swept_at: Instant::now(),
         };
         if discovery.options.selectors.contains(&Selector::All) {
@@ -153,8 +161,10 @@ impl Discovery {
             while let Some(next) = requests.waiting() {
                 self.take(next, &mut changed);
             }
-            let has_lost = self.counted_at.elapsed() >= COUNTING && self.count();
-            if requests.has_missed() || has_lost {
+            if self.counted_at.elapsed() >= COUNTING {
+                self.count();
+            }
+            if requests.has_missed() || self.should_catch_up() {
                 self.catch_up(&mut changed);
             }
             for tgid in changed {
@@ -177,9 +187,8 @@ impl Discovery {
         }
     }
 
-    /// What is done now and then. Whether the ring has refused records since the last time: any
-    /// of them may have told of a process.
-    fn count(&mut self) -> bool {
+    /// What is done now and then.
+    fn count(&mut self) {
         let kernel = self.control.counters();
         let (hooked, failed) = self.libraries.count();
         (self.counted)(&Counted {
@@ -188,7 +197,7 @@ impl Discovery {
             failed,
         });
         let refused = kernel[counter::RING_FULL as usize];
-        let has_lost = refused != self.refused;
+        self.is_behind |= refused != self.refused;
         self.refused = refused;
         self.look_for_ports();
         self.rest();
@@ -199,12 +208,19 @@ impl Discovery {
             self.sweep();
         }
         self.counted_at = Instant::now();
-        has_lost
+    }
+
+    /// Whether the ring has refused records, and nobody looked at every process of late.
+    fn should_catch_up(&self) -> bool {
+        let lately = |at: Instant| at.elapsed() < CATCHING_UP;
+        self.is_behind && !self.caught_up_at.is_some_and(lately)
     }
 
     /// Records or requests were dropped: what they would have told is found by looking at every
     /// process. Who ended and who inherited a policy stands in the kernel half's own table.
     fn catch_up(&mut self, changed: &mut BTreeSet<u32>) {
+        self.is_behind = false;
+        self.caught_up_at = Some(Instant::now());
         let captured = self.control.captured();
         // A number without a policy, or with another start, is another process by now.
         let gone = |tgid: &u32, start: &mut u64| {
@@ -222,7 +238,8 @@ impl Discovery {
         }
         for tgid in proc::all().unwrap_or_default() {
             self.consider(tgid);
-            if self.opted_in.contains_key(&tgid) {
+            // Its libraries were looked at just now, but it may wait for that.
+            if self.options.hold && self.opted_in.contains_key(&tgid) {
                 changed.insert(tgid);
             }
         }

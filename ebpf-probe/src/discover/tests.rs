@@ -162,11 +162,14 @@ fn who_ended_and_who_was_born_unheard_is_found_out() {
     };
     parent.kill().unwrap();
     parent.wait().unwrap();
-    let has_lost = discovery.count();
+    discovery.count();
+    let behind = discovery.should_catch_up();
     let before: Vec<_> = discovery.opted_in.keys().copied().collect();
     discovery.catch_up(&mut BTreeSet::new());
     let after: Vec<_> = discovery.opted_in.keys().copied().collect();
     kill(child);
-    assert!(has_lost);
+    assert!(behind);
+    discovery.is_behind = true;
+    assert!(!discovery.should_catch_up(), "not so soon again");
     assert_eq!((before, after), (vec![parent.id()], vec![child]));
 }
