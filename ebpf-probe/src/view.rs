@@ -2,6 +2,7 @@
 //!
 //! Everything that comes from the wire passes [`escape`] before it reaches a terminal.
 
+mod content;
 pub(crate) mod escape;
 pub(crate) mod filter;
 mod format;
@@ -106,7 +107,12 @@ impl<W: Write> View<W> {
             writeln!(self.out, "{}", line::header(&self.terminal))?;
         }
         let line = line::line(span, resource, clock, &self.terminal);
-        writeln!(self.out, "{line}")
+        writeln!(self.out, "{line}")?;
+        for part in content::lines(span) {
+            let part = line::cut_line(&format!("    {part}"), &self.terminal);
+            writeln!(self.out, "{part}")?;
+        }
+        Ok(())
     }
 }
 
@@ -114,6 +120,7 @@ impl<W: Write> View<W> {
 mod tests {
     use super::*;
     use crate::export::testing::{agent, chat, failed_tool};
+    use probe_core::span::Attribute;
 
     fn show(mode: Mode, filter: Filter) -> String {
         let mut out = Vec::new();
@@ -131,6 +138,33 @@ mod tests {
         assert_eq!(show(Mode::Lines, Filter::default()).lines().count(), 2);
         assert_eq!(show(Mode::Json, Filter::default()).lines().count(), 2);
         assert_eq!(show(Mode::Tree, Filter::default()).lines().count(), 3);
+    }
+
+    #[test]
+    fn content_that_was_asked_for_stands_under_its_call() {
+        let mut span = chat();
+        let content = [
+            ("gen_ai.input.messages", "[\"\u{1b}[2Jhello\"]"),
+            ("gen_ai.output.messages", "[\"bye\"]"),
+        ];
+        for (name, text) in content {
+            let value = probe_core::span::Value::String(text.to_owned());
+            span.attributes.push(Attribute { name, value });
+        }
+        let (span, resource) = (Arc::new(span), Arc::new(agent()));
+        for (mode, input) in [
+            (Mode::Lines, "    input: [\"\\u{1b}[2Jhello\"]"),
+            (Mode::Tree, "      input: [\"\\u{1b}[2Jhello\"]"),
+        ] {
+            let mut out = Vec::new();
+            let mut view = View::new(&mut out, mode, Filter::default(), Terminal::plain());
+            let clock = Clock::with_offset(0);
+            view.show(&span, &resource, clock).unwrap();
+            view.finish(clock).unwrap();
+            let shown = String::from_utf8(out).unwrap();
+            assert!(shown.lines().any(|line| line == input), "{shown}");
+            assert!(shown.contains("output: [\"bye\"]"), "{shown}");
+        }
     }
 
     #[test]

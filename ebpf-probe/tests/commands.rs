@@ -63,6 +63,15 @@ fn without_root_one_sentence_says_what_to_do() {
     }
 }
 
+#[test]
+fn doctor_is_not_content_with_what_it_cannot_see() {
+    // The kernel's first thread.
+    let output = probe().args(["doctor", "2"]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("no file of a program can be seen"), "{said}");
+}
+
 /// `run` of a shell script, once that has said `ready`.
 fn run(script: &str) -> Started {
     let child = probe()
@@ -89,6 +98,22 @@ fn run_passes_a_hangup_on_and_ends_with_its_command() {
     let stderr = child.0.stderr.as_mut().unwrap();
     stderr.read_to_string(&mut summary).unwrap();
     assert!(!summary.is_empty(), "the summary");
+}
+
+#[test]
+fn run_raises_its_own_limit_of_open_files_and_not_its_commands() {
+    let script = "ulimit -S -n; grep open.files /proc/$PPID/limits";
+    let ours = format!("ulimit -S -n 512; ulimit -H -n 4096; exec \"$0\" run -- sh -c '{script}'");
+    let output = Command::new("sh")
+        .args(["-c", &ours])
+        .arg(env!("CARGO_BIN_EXE_kaos-probe"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let (command, probe) = said.split_once('\n').unwrap();
+    assert_eq!(command, "512");
+    let soft = probe.split_whitespace().nth(3);
+    assert_eq!(soft, Some("4096"), "{probe}");
 }
 
 #[test]

@@ -47,6 +47,8 @@ pub struct Grant {
     /// … to here are captured too. While the tail is ahead, an answer beyond its credit does not
     /// run on by itself.
     pub tail_to: [u64; 2],
+    /// 1: nothing of the connection is wanted any more. It has changed to another protocol.
+    pub ignore: u64,
 }
 
 /// Value of `SETTINGS[0]`: what user space may change while it runs.

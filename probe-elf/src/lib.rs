@@ -9,6 +9,7 @@
 //! it, and each loop and each allocation has a bound.
 
 mod arm;
+mod budget;
 pub mod dynamic;
 mod error;
 #[doc(hidden)]

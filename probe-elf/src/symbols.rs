@@ -9,7 +9,7 @@ use crate::Error;
 use crate::image::{Image, Section};
 
 /// Symbol and string tables above this are refused; node 24 has 9 MB of them.
-const MAX_TABLE: u64 = 256 << 20;
+const MAX_TABLE: u64 = 64 << 20;
 /// PLT relocations above this are refused; the largest libraries have some 10 000.
 const MAX_RELOCATIONS: u64 = 4 << 20;
 /// Slots for the few names that are asked for; each name has one, or two with `-fno-plt`.
@@ -70,9 +70,10 @@ pub fn got_slots<'d, R: ReadRef<'d>>(
     names: &[&'static str],
 ) -> Result<Vec<GotSlot>, Error> {
     let mut slots = Vec::new();
-    let tables = image.sections().iter().filter(|section| {
-        section.kind == elf::SHT_RELA && matches!(section.name.as_str(), ".rela.plt" | ".rela.dyn")
-    });
+    let tables = [".rela.plt", ".rela.dyn"]
+        .into_iter()
+        .filter_map(|name| image.section(name))
+        .filter(|section| section.kind == elf::SHT_RELA && section.size > 0);
     for section in tables {
         let Some(symbols) = image.sections().get(section.link) else {
             continue;

@@ -148,6 +148,9 @@ fn bounds(c: &mut Connection, direction: u8, start: u64, n: u64) -> (u64, (u64, 
     let mut spoken = false;
     // SAFETY: the value is read field by field; user space replaces it whole.
     if let Some(grant) = unsafe { GRANTS.get(c.id) } {
+        if grant.ignore != 0 {
+            c.class = IGNORED;
+        }
         limit = grant.until(direction, limit);
         // Kept, so that the grant is looked up again only when it is used up.
         c.side(direction).limit = limit;

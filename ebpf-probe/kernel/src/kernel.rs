@@ -4,7 +4,7 @@ use core::ptr::{addr_of, read_volatile};
 
 use aya_ebpf::helpers::generated::bpf_get_current_task_btf;
 use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel};
-use probe_common::offsets::Offsets;
+use probe_common::offsets::{ABSENT, Offsets};
 use probe_common::record::Open;
 
 #[unsafe(no_mangle)]
@@ -180,6 +180,8 @@ pub fn addresses(sk: u64, open: &mut Open) {
         open.local[..4]
             .copy_from_slice(&read::<[u8; 4]>(sk, offset!(skc_rcv_saddr)).unwrap_or([0; 4]));
         open.peer[..4].copy_from_slice(&read::<[u8; 4]>(sk, offset!(skc_daddr)).unwrap_or([0; 4]));
+    } else if offset!(skc_v6_daddr) == u64::from(ABSENT) {
+        return;
     } else {
         open.local = read(sk, offset!(skc_v6_rcv_saddr)).unwrap_or([0; 16]);
         open.peer = read(sk, offset!(skc_v6_daddr)).unwrap_or([0; 16]);

@@ -39,10 +39,10 @@ pub struct Copying {
     pub sent: u64,
 }
 
-/// What a thread does in the TLS library: set at the entry, taken at the return.
+/// A call of the TLS library: set at the entry, taken at the return.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub struct TlsCall {
+pub struct Entered {
     /// The connection object; 0 outside of a call.
     pub ssl: u64,
     /// The caller's buffer.
@@ -57,11 +57,21 @@ pub struct TlsCall {
     pub stack: u64,
     /// The process that makes the call, so that the return need not look it up again.
     pub process: Process,
+}
+
+/// What a thread does in the TLS library.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct TlsCall {
+    /// The call that was entered last.
+    pub now: Entered,
+    /// The one inside which it was entered: TLS through a proxy that speaks TLS itself.
+    pub around: Entered,
     /// For the copy at the return: a uprobe may be preempted, so the place is the thread's own.
     pub copying: Copying,
 }
 
-impl TlsCall {
+impl Entered {
     /// No call.
     pub const NONE: Self = Self {
         ssl: 0,
@@ -75,6 +85,14 @@ impl TlsCall {
             flags: 0,
             start: 0,
         },
+    };
+}
+
+impl TlsCall {
+    /// No call.
+    pub const NONE: Self = Self {
+        now: Entered::NONE,
+        around: Entered::NONE,
         copying: Copying {
             header: Header {
                 kind: 0,

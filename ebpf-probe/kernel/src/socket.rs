@@ -112,6 +112,7 @@ fn bytes_of(registers: &Registers, returned: u64) -> Option<(u64, Segments)> {
     let vector = match registers.orig_ax {
         RECVFROM if r10 & MSG_NOT_DATA != 0 => return None,
         RECVMSG if dx & MSG_NOT_DATA != 0 => return None,
+        RECVMMSG if r10 & MSG_NOT_DATA != 0 => return None,
         READ | WRITE | SENDTO | RECVFROM => return Some((returned, Segments::one(si, returned))),
         READV | WRITEV | PREADV2 | PWRITEV2 => (si, dx),
         // `struct user_msghdr`: the vector stands at 16, its length at 24.
@@ -143,8 +144,16 @@ fn moved(sk: u64, direction: u8, n: u64, segments: Segments, process: Process) {
         kernel::write_seq(sk)
     };
     let side = c.side(direction);
+    let since = end.wrapping_sub(side.seq);
+    if since < n as u32 {
+        // Of two threads the one whose bytes come later was here first, and with it these were
+        // told as a hole. Where in it they belong nobody knows.
+        side.offset = side.offset.wrapping_add(u64::from(since));
+        side.seq = end;
+        return;
+    }
     // What others moved since, by calls that this hook does not see.
-    let mut skipped = end.wrapping_sub(n as u32).wrapping_sub(side.seq);
+    let mut skipped = since - n as u32;
     if skipped == 1 && direction == IN && kernel::has_fin(sk) {
         // A FIN takes a sequence number, and is read together with the last bytes.
         skipped = 0;
@@ -239,8 +248,8 @@ fn bind(sk: u64, c: &mut Connection) {
     if let Some(call) = TLS_CALLS.get_ptr_mut(bpf_get_current_pid_tgid()) {
         // SAFETY: the entry belongs to this thread, which is here.
         unsafe {
-            if (*call).ssl != 0 {
-                (*call).sk = sk;
+            if (*call).now.ssl != 0 {
+                (*call).now.sk = sk;
                 // Once told is enough.
                 c.flags |= OPENED;
             }
@@ -343,7 +352,7 @@ pub fn socket_destroyed(ctx: BtfTracePointContext) -> i32 {
 /// Follows `sk` no more; says that it is gone if it was told of.
 #[inline(always)]
 fn forget(sk: u64, c: &Connection, by: u8) {
-    let told = c.class == HTTP && c.flags & OPENED != 0;
+    let told = (c.class == HTTP || is_done(c)) && c.flags & OPENED != 0;
     let id = c.id;
     // Two ways lead here, and one of them tells.
     if SOCKETS.remove(sk).is_ok() {

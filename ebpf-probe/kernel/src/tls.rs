@@ -10,7 +10,7 @@ use probe_common::maps::{TlsKey, counter};
 use probe_common::record::{IN, Kind, OUT, TLS};
 
 use crate::connections::{Operation, Segments, announce_as, new_id, operate};
-use crate::maps::{GRANTS, SOCKETS, TLS_CALLS, TLS_CONNECTIONS, TlsCall, count};
+use crate::maps::{Entered, GRANTS, SOCKETS, TLS_CALLS, TLS_CONNECTIONS, TlsCall, count};
 use crate::process;
 use crate::records::{header, send};
 
@@ -55,13 +55,20 @@ fn enter(ctx: &ProbeContext, direction: u8, count_argument: Option<usize>) {
     };
     // SAFETY: the entry belongs to this thread, which is here.
     let call = unsafe { &mut *call };
-    call.ssl = ctx.arg::<u64>(0).unwrap_or(0);
-    call.buffer = ctx.arg::<u64>(1).unwrap_or(0);
-    call.count = count_argument.and_then(|n| ctx.arg::<u64>(n)).unwrap_or(0);
-    call.sk = 0;
-    call.stack = stack_of(ctx.regs);
-    call.direction = u64::from(direction);
-    call.process = process;
+    let stack = stack_of(ctx.regs);
+    if call.now.ssl != 0 && call.now.stack > stack {
+        call.around = call.now;
+    } else {
+        call.around.ssl = 0;
+    }
+    let now = &mut call.now;
+    now.ssl = ctx.arg::<u64>(0).unwrap_or(0);
+    now.buffer = ctx.arg::<u64>(1).unwrap_or(0);
+    now.count = count_argument.and_then(|n| ctx.arg::<u64>(n)).unwrap_or(0);
+    now.sk = 0;
+    now.stack = stack;
+    now.direction = u64::from(direction);
+    now.process = process;
 }
 
 /// The stack pointer.
@@ -94,12 +101,23 @@ pub fn tls_return(ctx: RetProbeContext) -> u32 {
     };
     // SAFETY: the entry belongs to this thread, which is here.
     let call = unsafe { &mut *call };
-    let ssl = call.ssl;
-    let process = call.process;
-    call.ssl = 0;
+    let Entered {
+        ssl,
+        buffer,
+        count: counted,
+        sk,
+        direction,
+        stack,
+        process,
+    } = call.now;
+    call.now.ssl = 0;
+    if call.around.ssl != 0 {
+        call.now = call.around;
+        call.around.ssl = 0;
+    }
     // A callee has other callers too: ours is the one whose frame this return leaves. A hook at
     // the `call` sees the stack as it is after the return, one at the entry sees it 8 lower.
-    let frame = stack_of(ctx.regs).wrapping_sub(call.stack);
+    let frame = stack_of(ctx.regs).wrapping_sub(stack);
     if ssl == 0 || (frame != 0 && frame != 8) {
         count(counter::UNPAIRED, 1);
         return 0;
@@ -108,11 +126,11 @@ pub fn tls_return(ctx: RetProbeContext) -> u32 {
     if returned <= 0 {
         return 0;
     }
-    let n = if call.count == 0 {
+    let n = if counted == 0 {
         returned as u64
     } else {
         // SAFETY: the helper checks the address.
-        unsafe { bpf_probe_read_user(call.count as *const u64) }.unwrap_or(0)
+        unsafe { bpf_probe_read_user(counted as *const u64) }.unwrap_or(0)
     };
     if n == 0 || n > i32::MAX as u64 {
         return 0;
@@ -122,26 +140,22 @@ pub fn tls_return(ctx: RetProbeContext) -> u32 {
         tgid: (thread >> 32) as u32,
         pad: 0,
     };
-    let Some(c) = connection(&key, call.sk) else {
+    let Some(c) = connection(&key, sk) else {
         return 0;
     };
-    let direction = if call.direction == u64::from(IN) {
-        IN
-    } else {
-        OUT
-    };
+    let direction = if direction == u64::from(IN) { IN } else { OUT };
     let start = c.side(direction).offset;
     let operation = Operation {
         direction,
         n,
-        segments: Segments::one(call.buffer, n),
+        segments: Segments::one(buffer, n),
         start,
         process,
-        sk: call.sk,
+        sk,
         pointer: ssl,
         transport: TLS,
     };
-    if call.sk != 0 && c.socket == 0 {
+    if sk != 0 && c.socket == 0 {
         bind(c, &operation);
     }
     operate(c, &operation, &mut call.copying);

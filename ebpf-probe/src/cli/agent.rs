@@ -105,6 +105,7 @@ async fn serve(settings: &Settings, output: &Output) -> anyhow::Result<u8> {
         policy: settings.select.policy(),
         hold: false,
         node: node.clone(),
+        exports: true,
     };
     let sink = Arc::clone(&exporter);
     let setup = output.setup(wanted, &sinks, move |span| {
@@ -128,13 +129,16 @@ async fn serve(settings: &Settings, output: &Output) -> anyhow::Result<u8> {
     // It asks discovery for as long as it is there.
     drop(watch.await);
     readiness.set(false);
-    tokio::task::spawn_blocking(move || capture.stop()).await??;
-    output::finish(&exporter).await;
+    // What was captured goes first: to detach many hooks takes the kernel seconds.
+    let deadline = output::deadline();
+    let (drained, hooks) = tokio::task::spawn_blocking(move || capture.drain()).await?;
+    output::finish(&exporter, deadline).await;
+    let detached = tokio::task::spawn_blocking(move || hooks.detach_until(deadline)).await?;
     let _ = end.send(true);
     if let Some(server) = server {
         server.await?;
     }
-    watched.map(|()| 0)
+    drained.and(detached).and(watched).map(|()| 0)
 }
 
 /// Follows the pods of the node, if there is one; else waits for ever.
@@ -144,11 +148,10 @@ fn watch(
     sinks: &Sinks,
     capture: &Capture,
 ) -> JoinHandle<anyhow::Result<()>> {
-    let (Some(name), Some(node), Some(requests)) =
-        (settings.node.clone(), node, capture.requests())
-    else {
+    let (Some(name), Some(node)) = (settings.node.clone(), node) else {
         return tokio::spawn(std::future::pending());
     };
+    let requests = capture.requests();
     let watch = Watch {
         name,
         node,

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use probe_core::call;
 use probe_core::span::Span;
 use probe_core::stitch::{self, Stitcher};
 
-use crate::discover::{Discovery, Options, Request, Requests, host, queue};
+use super::descriptors;
+use crate::discover::{Counted, Discovery, Options, Request, Requests, host, queue};
 use crate::export::resource::Registry;
 use crate::export::selfmetrics;
 use crate::kernel;
@@ -19,6 +20,9 @@ use crate::pipeline::{Driver, Handles, Pipeline};
 
 /// How long discovery may take for what was asked of it.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether the hooks are gone.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What to capture, and where to.
 pub(super) struct Setup {
@@ -35,7 +39,7 @@ pub(super) struct Setup {
     /// The probe's own counters.
     pub(super) counters: selfmetrics::Counters,
     /// Takes what was counted, now and then.
-    pub(super) counted: Box<dyn FnMut(&kernel::Counters) + Send>,
+    pub(super) counted: Box<dyn FnMut(&Counted) + Send>,
     /// Takes spans, on the reader's thread.
     pub(super) spans: Box<dyn FnMut(Span) + Send>,
 }
@@ -43,7 +47,7 @@ pub(super) struct Setup {
 /// A running capture.
 pub(super) struct Capture {
     stop: Arc<AtomicBool>,
-    requests: Option<Requests>,
+    requests: Requests,
     reader: JoinHandle<anyhow::Result<()>>,
     discovery: JoinHandle<()>,
 }
@@ -58,6 +62,7 @@ impl Capture {
                 host::CAPABLE
             );
         }
+        descriptors::raise();
         let (feed, control) = kernel::load(setup.ring)?;
         let (requests, asked) = queue();
         let (facts, known) = channel();
@@ -67,6 +72,7 @@ impl Capture {
             setup.registry,
             facts,
             setup.counted,
+            descriptors::limit(),
         )?;
         let stop = Arc::new(AtomicBool::new(false));
         let stitcher = Stitcher::new(setup.stitch, seed()?);
@@ -90,7 +96,7 @@ impl Capture {
             .context("cannot start a thread")?;
         Ok(Self {
             stop,
-            requests: Some(requests),
+            requests,
             reader,
             discovery,
         })
@@ -99,11 +105,7 @@ impl Capture {
     /// Opts a process in, and waits until it is.
     pub(super) fn opt_in(&self, tgid: u32) -> anyhow::Result<()> {
         let (done, finished) = channel();
-        let requests = self
-            .requests
-            .as_ref()
-            .ok_or_else(|| anyhow!("the capture has ended"))?;
-        if !requests.send_surely(Request::OptIn(tgid, done)) {
+        if !self.requests.send_surely(Request::OptIn(tgid, done)) {
             bail!("discovery has ended");
         }
         finished
@@ -112,7 +114,7 @@ impl Capture {
     }
 
     /// Where discovery is asked. It ends only when nobody can ask any more.
-    pub(super) fn requests(&self) -> Option<Requests> {
+    pub(super) fn requests(&self) -> Requests {
         self.requests.clone()
     }
 
@@ -122,17 +124,43 @@ impl Capture {
     }
 
     /// Ends the capture; what waits goes out first.
-    pub(super) fn stop(mut self) -> anyhow::Result<()> {
+    pub(super) fn stop(self) -> anyhow::Result<()> {
+        let (drained, hooks) = self.drain();
+        let detached = hooks.detach();
+        drained.and(detached)
+    }
+
+    /// Ends the reading: what waits goes out. The hooks stay until they are taken away.
+    pub(super) fn drain(self) -> (anyhow::Result<()>, Hooks) {
         self.stop.store(true, Ordering::Release);
-        let ended = self
-            .reader
-            .join()
-            .map_err(|_panic| anyhow!("the reader's thread panicked"))?;
-        self.requests = None;
-        self.discovery
-            .join()
-            .map_err(|_panic| anyhow!("discovery's thread panicked"))?;
-        ended
+        let ended = self.reader.join();
+        let drained = ended.unwrap_or_else(|_panic| Err(anyhow!("the reader's thread panicked")));
+        // Discovery ends when nobody can ask it any more.
+        drop(self.requests);
+        (drained, Hooks(self.discovery))
+    }
+}
+
+/// What is left in the kernel of a capture that has ended.
+pub(super) struct Hooks(JoinHandle<()>);
+
+impl Hooks {
+    /// Waits until they are taken away.
+    pub(super) fn detach(self) -> anyhow::Result<()> {
+        let ended = self.0.join();
+        ended.map_err(|_panic| anyhow!("discovery's thread panicked"))
+    }
+
+    /// Waits until they are taken away, but not for long: the kernel does so itself when the
+    /// program ends.
+    pub(super) fn detach_until(self, end: Instant) -> anyhow::Result<()> {
+        while !self.0.is_finished() {
+            if Instant::now() >= end {
+                return Ok(());
+            }
+            std::thread::sleep(LOOK);
+        }
+        self.detach()
     }
 }
 

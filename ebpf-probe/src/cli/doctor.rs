@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use crate::discover::host;
-use crate::discover::inspect::{self, MappedFile};
+use crate::discover::inspect::{self, MappedFile, Report};
 use crate::kernel;
 use crate::view::escape::escape;
 
@@ -22,7 +22,9 @@ pub(super) fn run(args: &Args) -> u8 {
         well &= finding.ok;
         line(finding.ok, finding.what, &finding.found, finding.advice);
     }
-    match kernel::load(1 << 20) {
+    let programs = kernel::load(1 << 20);
+    let loads = programs.is_ok();
+    match programs {
         Ok(_) => {
             line(true, "programs", "the kernel takes them", "");
             line(
@@ -50,14 +52,16 @@ pub(super) fn run(args: &Args) -> u8 {
         }
     }
     if let Some(pid) = args.pid {
-        well &= process(pid);
+        well &= process(pid, loads);
     }
     u8::from(!well)
 }
 
+const HTTP2: &str = "not read: its connections are counted (kaos_probe_http2_connections_total) and named by --log info";
 const SOCKET_TAP: &str = "tracepoints sys_exit, inet_sock_set_state and tcp_destroy_sock: they work on kernels without kprobes too";
 
-fn process(pid: u32) -> bool {
+/// Says what is seen of a process, if the programs load; whether all is.
+fn process(pid: u32, loads: bool) -> bool {
     say(&format!("\nProcess {pid}"));
     let Some(report) = inspect::process(pid) else {
         line(false, "process", "there is none of this number", "see `ps`");
@@ -73,18 +77,55 @@ fn process(pid: u32) -> bool {
     if let Some(agent) = &report.process.environment.agent_name {
         line(true, "agent", &format!("{agent} (AGENT_NAME)"), "");
     }
-    line(true, "plain HTTP/1", "seen", "");
+    let mut well = plain(&report, loads);
+    line(true, "HTTP/2", HTTP2, "");
     let hooked = if report.is_hooked {
         "hooks have been hit in it: somebody observes it"
     } else {
         "no hook has been hit in it so far"
     };
     line(true, "hooks", hooked, "");
+    for (path, why) in &report.unread {
+        well = false;
+        let found = format!("{path} cannot be looked at: {why}");
+        line(
+            false,
+            "file",
+            &found,
+            "run as root, in the host's pid namespace",
+        );
+    }
+    if report.is_bare {
+        well = false;
+        line(
+            false,
+            "files",
+            "no file of a program can be seen",
+            "nothing, if it is a kernel thread or has just ended; else run as root",
+        );
+    }
     report
         .files
         .iter()
         .map(file)
-        .fold(true, |well, file| well & file)
+        .fold(well, |well, file| well & file)
+}
+
+/// Says whether plain connections are seen; whether they are.
+fn plain(report: &Report, loads: bool) -> bool {
+    let (found, advice) = if !loads {
+        ("not seen: the programs do not load", "see the lines above")
+    } else if report.is_32_bit {
+        (
+            "not seen: system calls of 32-bit programs are not followed",
+            "run a 64-bit build",
+        )
+    } else {
+        ("seen", "")
+    };
+    let seen = found == "seen";
+    line(seen, "plain HTTP/1", found, advice);
+    seen
 }
 
 /// Says what is seen of one mapped file; whether all is.

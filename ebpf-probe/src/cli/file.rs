@@ -107,7 +107,7 @@ impl Settings {
     pub(super) fn print(&self) -> anyhow::Result<String> {
         let mut shown = self.clone();
         for (name, value) in &mut shown.otel {
-            if name.ends_with("_HEADERS") || value.contains('@') {
+            if name.ends_with("_HEADERS") || value.contains(['@', '?']) {
                 REDACTED.clone_into(value);
             }
         }
@@ -187,6 +187,11 @@ otel:
         let (settings, _) = holds(FILE, &[], &[]);
         let text = settings.print().unwrap();
         assert!(!text.contains("secret"), "{text}");
+        for address in ["https://c/?api-key=secret", "https://me:secret@c/"] {
+            let endpoint = [("OTEL_EXPORTER_OTLP_ENDPOINT", address)];
+            let (settings, _) = holds(FILE, &[], &endpoint);
+            assert!(!settings.print().unwrap().contains("secret"));
+        }
         let again = parse(&text).unwrap();
         assert_eq!(again.select.exe, settings.select.exe);
         assert_eq!(again.output.content_bytes, Some(100));

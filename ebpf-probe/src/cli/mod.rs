@@ -2,6 +2,7 @@
 
 mod agent;
 mod capture;
+mod descriptors;
 mod doctor;
 mod file;
 mod output;
@@ -43,15 +44,39 @@ struct Cli {
     log: tracing::Level,
 }
 
+const WATCH_EXAMPLES: &str = "Examples:\n  \
+    kaos-probe watch --errors                  calls that failed\n  \
+    kaos-probe watch --tree --min-duration 2s  slow calls under their parents\n  \
+    kaos-probe watch --content --model 'gpt*'  prompts and answers too, of some models\n  \
+    kaos-probe watch --json > calls.jsonl      one object per call (docs/json.md)\n\n\
+    Filters choose what is shown; --otlp exports every call all the same.";
+const RUN_EXAMPLES: &str = "Examples:\n  \
+    kaos-probe run -- python agent.py                    calls, tokens and errors at the end\n  \
+    kaos-probe run --json calls.jsonl -- npm start       each call in a file as well\n  \
+    kaos-probe run --hold -- curl https://api.openai.com not even the first TLS bytes missed";
+const AGENT_EXAMPLES: &str = "Examples:\n  \
+    OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4317 kaos-probe agent --exe ollama\n  \
+    kaos-probe agent --command '*uvicorn*' --port 8000   any that matches is captured\n  \
+    kaos-probe agent --config /etc/kaos-probe.yaml       options from a file (docs/agent.md)\n  \
+    kaos-probe agent --all --print-config                what would hold, and end";
+const DOCTOR_EXAMPLES: &str = "Examples:\n  \
+    kaos-probe doctor                      this host\n  \
+    kaos-probe doctor $(pgrep -o ollama)   a process too\n\n\
+    Exit code 0: all is well.";
+
 #[derive(Subcommand)]
 enum Command {
     /// Show calls live.
+    #[command(after_help = WATCH_EXAMPLES)]
     Watch(watch::Args),
     /// Run a command under observation, from its first byte and with its children.
+    #[command(after_help = RUN_EXAMPLES)]
     Run(run::Args),
     /// Export calls: the daemon.
+    #[command(after_help = AGENT_EXAMPLES)]
     Agent(agent::Args),
     /// Say what can be seen on this host, or of one process, and why.
+    #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(doctor::Args),
     /// Waits for a byte on a descriptor, then becomes the command: the child side of `run`.
     #[command(hide = true)]

@@ -1,7 +1,7 @@
 //! Options that every command shares, and where spans go.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use probe_common::maps::{POLICY_HEADS, counter};
@@ -11,14 +11,13 @@ use probe_core::stitch;
 
 use super::capture::Setup;
 use super::file::OutputSettings;
-use crate::discover::{Options, Selector};
+use crate::discover::{Counted, Options, Selector};
 use crate::export::config::Config;
 use crate::export::resource::Registry;
 use crate::export::{Exporter, selfmetrics};
-use crate::kernel::Counters;
 use crate::kubernetes::Node;
 
-/// How long the last spans may take to reach the collector.
+/// How long an end may take, the way of the last spans to the collector included.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Options that every command shares.
@@ -81,16 +80,19 @@ pub(super) struct Wanted {
     pub(super) hold: bool,
     /// What is known of this node's pods, which opts their containers in.
     pub(super) node: Option<Node>,
+    /// Whether there is an exporter.
+    pub(super) exports: bool,
 }
 
 impl Wanted {
     /// Every process of the host.
-    pub(super) fn everything() -> Self {
+    pub(super) fn everything(exports: bool) -> Self {
         Self {
             selectors: vec![Selector::All],
             policy: POLICY_HEADS,
             hold: false,
             node: None,
+            exports,
         }
     }
 }
@@ -116,6 +118,7 @@ impl Output {
                 command_lines: self.command_lines,
                 hold: wanted.hold,
                 node: wanted.node,
+                forget: !wanted.exports,
             },
             stitch: stitch::Config {
                 conventions,
@@ -228,22 +231,29 @@ pub(super) fn record(exporter: &MaybeExporter, span: &Arc<Span>) {
     }
 }
 
-/// Sends what waits; says what could not be sent.
-pub(super) async fn finish(exporter: &MaybeExporter) {
+/// When the end is to be over that begins now.
+pub(super) fn deadline() -> Instant {
+    Instant::now() + DEADLINE
+}
+
+/// Sends what waits until then; says what could not be sent.
+pub(super) async fn finish(exporter: &MaybeExporter, end: Instant) {
     let taken = exporter
         .lock()
         .ok()
         .and_then(|mut exporter| exporter.take());
     if let Some(exporter) = taken {
-        let left = exporter.shutdown(DEADLINE).await;
+        let left = exporter
+            .shutdown(end.saturating_duration_since(Instant::now()))
+            .await;
         if left > 0 {
             tracing::warn!(spans = left, "the collector did not take the last spans");
         }
     }
 }
 
-fn publish(counters: &selfmetrics::Counters, counted: &Counters) {
-    let at = |index: u32| counted[index as usize];
+fn publish(counters: &selfmetrics::Counters, counted: &Counted) {
+    let at = |index: u32| counted.kernel[index as usize];
     counters
         .cell(&selfmetrics::RING_REFUSALS)
         .set(at(counter::RING_FULL));
@@ -253,6 +263,11 @@ fn publish(counters: &selfmetrics::Counters, counted: &Counters) {
     for (index, name) in counter::NAMES.iter().enumerate() {
         counters
             .labelled(&selfmetrics::KERNEL, name)
-            .set(counted[index]);
+            .set(counted.kernel[index]);
+    }
+    for (state, files) in [("hooked", counted.hooked), ("failed", counted.failed)] {
+        counters
+            .labelled(&selfmetrics::TLS_FILES, state)
+            .set(files as u64);
     }
 }

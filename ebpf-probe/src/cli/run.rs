@@ -1,5 +1,6 @@
 //! `kaos-probe run`: a command under observation.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -17,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use probe_common::maps::POLICY_HEADS;
 
 use super::capture::Capture;
+use super::descriptors;
 use super::output::{self, MaybeExporter, Output, Sinks, Wanted};
 use crate::discover::proc;
 use crate::export::clock::Clock;
@@ -45,16 +47,19 @@ pub(super) struct Args {
     output: Output,
     /// The command and its arguments.
     #[arg(required = true, last = true, value_name = "CMD")]
-    command: Vec<String>,
+    command: Vec<OsString>,
 }
 
 /// Options of the gate.
 #[derive(clap::Args)]
 pub(super) struct GateArgs {
+    /// How many files the command may have open.
+    #[arg(long)]
+    files: Option<u64>,
     /// The pipe that says when to go on.
     pipe: PathBuf,
     #[arg(required = true, last = true)]
-    command: Vec<String>,
+    command: Vec<OsString>,
 }
 
 /// Runs the command; returns its exit code, or 128 and the signal that ended it.
@@ -83,6 +88,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         policy: POLICY_HEADS,
         hold: args.hold,
         node: None,
+        exports: args.otlp,
     };
     let setup = args.output.setup(wanted, &sinks, move |span| {
         let span = Arc::new(span);
@@ -97,11 +103,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
             totals.add(&span, &resource);
         }
     });
+    // What we raise for ourselves is not the command's.
+    let files = descriptors::limit();
     let capture = Capture::start(setup)?;
     // Neither end is inherited: the gate opens the one by its path, and the command finds none.
     // Both stay open here until the command has ended, since the gate may open its end late.
     let (wait, go) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    let mut child = spawn(&args.command, &wait)?;
+    let mut child = spawn(&args.command, &wait, files)?;
     capture.opt_in(child.id())?;
     let mut go = File::from(go);
     go.write_all(b"\n")
@@ -112,7 +120,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     if let Err(error) = capture.stop() {
         tracing::error!("calls are missing: {error:#}");
     }
-    runtime.block_on(output::finish(&exporter));
+    runtime.block_on(output::finish(&exporter, output::deadline()));
     if let Ok(totals) = totals.lock() {
         let _ = write!(std::io::stderr(), "{}", totals.render());
     }
@@ -127,8 +135,10 @@ pub(super) fn gate(args: &GateArgs) -> anyhow::Result<u8> {
     let mut byte = [0];
     wait.read_exact(&mut byte).context("kaos-probe is gone")?;
     drop(wait);
+    descriptors::set(args.files);
     let (program, rest) = args.command.split_first().context("no command")?;
     let error = Command::new(program).args(rest).exec();
+    let program = program.display();
     eprintln!("kaos-probe: cannot run {program}: {error}");
     // What a shell says of a command that it cannot run.
     Ok(if error.kind() == std::io::ErrorKind::NotFound {
@@ -148,9 +158,10 @@ fn json_file(path: &Path) -> anyhow::Result<View<File>> {
     ))
 }
 
-fn spawn(command: &[String], wait: &OwnedFd) -> anyhow::Result<Child> {
+fn spawn(command: &[OsString], wait: &OwnedFd, files: Option<u64>) -> anyhow::Result<Child> {
     Command::new("/proc/self/exe")
         .arg("gate")
+        .args(files.map(|files| format!("--files={files}")))
         .arg(proc::own_descriptor(wait.as_raw_fd()))
         .arg("--")
         .args(command)

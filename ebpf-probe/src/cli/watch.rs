@@ -28,7 +28,7 @@ pub(super) struct Args {
     /// Write one JSON object per span (docs/json.md).
     #[arg(long)]
     json: bool,
-    /// Export the spans too, by the OTEL_* variables.
+    /// Export the spans too, all of them, by the OTEL_* variables.
     #[arg(long)]
     otlp: bool,
     #[command(flatten)]
@@ -54,13 +54,21 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
     }
     let (sender, spans) = sync_channel::<Arc<Span>>(WAITING);
     let sink = Arc::clone(&exporter);
+    let mut unshown = 0_u64;
     let setup = args
         .output
-        .setup(Wanted::everything(), &sinks, move |span| {
+        .setup(Wanted::everything(args.otlp), &sinks, move |span| {
             let span = Arc::new(span);
             output::record(&sink, &span);
             if sender.try_send(span).is_err() {
-                tracing::warn!("the output is too slow: a call was not shown");
+                unshown += 1;
+                // One line in powers of two: a log must not make a slow terminal slower.
+                if unshown.is_power_of_two() {
+                    tracing::warn!(
+                        calls = unshown,
+                        "the output is too slow: calls are not shown"
+                    );
+                }
             }
         });
     let capture = Capture::start(setup)?;
@@ -85,7 +93,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
     let shown = show(&mut view, &spans, &sinks, &stop, &capture);
     let stopped = capture.stop();
     let shown = shown.and_then(|()| show_rest(&mut view, &spans, &sinks));
-    runtime.block_on(output::finish(&exporter));
+    runtime.block_on(output::finish(&exporter, output::deadline()));
     stopped?;
     match shown {
         // The reader of a pipe went away: `watch | head` is no error.

@@ -1,7 +1,5 @@
 //! One process in words, for `doctor`.
 
-use std::fs::File;
-
 use object::ReadCache;
 use probe_elf::runtime::{Coverage, Facts, Runtime};
 use probe_elf::tls::{Cost, OpenSslSites};
@@ -18,8 +16,14 @@ pub(crate) struct Report {
     pub(crate) runtime: String,
     /// Whether a hook of anybody's was hit in it already.
     pub(crate) is_hooked: bool,
+    /// Whether it is a 32-bit program, whose system calls are not followed.
+    pub(crate) is_32_bit: bool,
     /// The executable, and each mapped file that has TLS in it.
     pub(crate) files: Vec<MappedFile>,
+    /// Files that could not be looked at, and why.
+    pub(crate) unread: Vec<(String, String)>,
+    /// Whether no file is mapped, or none can be seen.
+    pub(crate) is_bare: bool,
 }
 
 /// A file in words.
@@ -38,11 +42,17 @@ pub(crate) fn process(tgid: u32) -> Option<Report> {
     let process = proc::process(tgid)?;
     let executable = process.executable.clone();
     let mut runtime = "unknown".to_owned();
-    let mut files = Vec::new();
-    for mapped in proc::mapped(tgid) {
+    let (mut files, mut unread) = (Vec::new(), Vec::new());
+    let all = proc::mapped(tgid);
+    for mapped in &all {
         let is_executable = executable.as_ref() == Some(&mapped.path);
-        let Some(facts) = inspect(tgid, &mapped) else {
-            continue;
+        let facts = match inspect(tgid, mapped) {
+            Ok(Some(facts)) => facts,
+            Ok(None) => continue,
+            Err(why) => {
+                unread.push((mapped.path.to_string_lossy().into_owned(), why));
+                continue;
+            }
         };
         if is_executable {
             runtime = name_of(&facts.runtime);
@@ -64,7 +74,10 @@ pub(crate) fn process(tgid: u32) -> Option<Report> {
         process,
         runtime,
         is_hooked: proc::is_hooked(tgid),
+        is_32_bit: proc::is_32_bit(tgid),
         files,
+        unread,
+        is_bare: all.is_empty(),
     })
 }
 
@@ -88,10 +101,15 @@ fn hooks(found: &OpenSslSites) -> String {
     )
 }
 
-fn inspect(tgid: u32, mapped: &Mapped) -> Option<Facts> {
-    let (path, _) = libraries::locate(tgid, mapped).ok()?;
-    let file = File::open(path).ok()?;
-    probe_elf::runtime::inspect(&ReadCache::new(&file)).ok()
+/// What a file is; `None` if it is no program or library of 64 bits, or why it cannot be told.
+fn inspect(tgid: u32, mapped: &Mapped) -> Result<Option<Facts>, String> {
+    let (path, _) = libraries::locate(tgid, mapped).map_err(|error| error.to_string())?;
+    let file = libraries::open(&path, mapped).map_err(|error| error.to_string())?;
+    match probe_elf::runtime::inspect(&ReadCache::new(&file)) {
+        Ok(facts) => Ok(Some(facts)),
+        Err(probe_elf::Error::NotElf) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn name_of(runtime: &Runtime) -> String {

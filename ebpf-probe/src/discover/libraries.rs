@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,10 @@ use crate::kernel::{Attached, Control};
 
 /// The most files that are remembered; a host has far fewer.
 const MOST: usize = 16_384;
+/// The most places that are hooked, some twelve in a file. Each is an open file.
+const MOST_SITES: usize = 32_768;
+/// Open files that are left for everything else.
+const RESERVE: u64 = 256;
 /// How long a file stays hooked that nobody has mapped: programs are started again.
 const UNUSED: Duration = Duration::from_mins(10);
 
@@ -26,14 +30,18 @@ pub(crate) enum Library {
     None,
     /// The tap is attached.
     Attached(Vec<Attached>),
-    /// It has them, but the tap could not be attached: why.
+    /// It has them, but where to hook them cannot be told: why.
     Failed(String),
+    /// It could not be looked at or hooked, and may be later: why.
+    Refused(String),
 }
 
 /// Every file that was looked at.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Libraries {
     files: HashMap<Inode, Known>,
+    /// The most places that may be hooked.
+    most_sites: usize,
 }
 
 /// Device and inode.
@@ -53,6 +61,37 @@ struct Known {
 type Stamp = (i64, i64, u64);
 
 impl Libraries {
+    /// None so far. `descriptors`: how many files may be open, if that is limited.
+    pub(crate) fn new(descriptors: Option<u64>) -> Self {
+        let room = descriptors.map_or(u64::MAX, |limit| limit.saturating_sub(RESERVE));
+        Self {
+            files: HashMap::new(),
+            most_sites: usize::try_from(room).map_or(MOST_SITES, |room| room.min(MOST_SITES)),
+        }
+    }
+
+    /// How many files are hooked, and how many with TLS in them are not.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let mut counts = (0, 0);
+        for known in self.files.values() {
+            match known.library {
+                Library::None => {}
+                Library::Attached(_) => counts.0 += 1,
+                Library::Failed(_) | Library::Refused(_) => counts.1 += 1,
+            }
+        }
+        counts
+    }
+
+    /// How many more places may be hooked.
+    fn room_for_sites(&self) -> usize {
+        let hooked = self.files.values().map(|known| match &known.library {
+            Library::Attached(sites) => sites.len(),
+            Library::None | Library::Failed(_) | Library::Refused(_) => 0,
+        });
+        self.most_sites.saturating_sub(hooked.sum())
+    }
+
     /// Looks at a mapped file, if it is new, and attaches the tap; returns whether it did.
     pub(crate) fn meet(&mut self, tgid: u32, mapped: &Mapped, control: &mut Control) -> bool {
         let (library, stamp) = match locate(tgid, mapped) {
@@ -60,7 +99,10 @@ impl Libraries {
                 if self.is_known(mapped.inode, stamp, control) || !self.has_room() {
                     return false;
                 }
-                (look(&path, control), Some(stamp))
+                {
+                    let room = self.room_for_sites();
+                    (look(&path, mapped, room, control), Some(stamp))
+                }
             }
             // A process that is gone takes its files along, and nothing is lost.
             Err(_) if !proc::exists(tgid) => return false,
@@ -118,6 +160,14 @@ impl Libraries {
         }
     }
 
+    /// Forgets the files that may be hooked later; whether there were any.
+    pub(crate) fn forget_refused(&mut self) -> bool {
+        let before = self.files.len();
+        self.files
+            .retain(|_, known| !matches!(known.library, Library::Refused(_)));
+        self.files.len() < before
+    }
+
     /// Forgets the files that were last used [`UNUSED`] before `now`, and gives what they were.
     fn unused(&mut self, used: &HashSet<Inode>, now: Instant) -> Vec<Library> {
         for (inode, known) in &mut self.files {
@@ -131,15 +181,18 @@ impl Libraries {
     }
 }
 
-/// What a new file is, with the tap attached if it can be.
-fn look(path: &Path, control: &mut Control) -> Library {
-    let file = match File::open(path) {
+/// What a new file is, with the tap attached if it can be and there is `room`.
+fn look(path: &Path, mapped: &Mapped, room: usize, control: &mut Control) -> Library {
+    let file = match open(path, mapped) {
         Ok(file) => file,
-        Err(error) => return Library::Failed(format!("it cannot be opened: {error}")),
+        Err(error) => return Library::Refused(format!("it cannot be opened: {error}")),
     };
     match sites(&file) {
         None => Library::None,
         Some(Err(reason)) => Library::Failed(reason),
+        Some(Ok(found)) if found.sites.len() > room => Library::Refused(
+            "too many places are hooked; raise the limit of open files (ulimit -n)".to_owned(),
+        ),
         Some(Ok(sites)) => attach(path, &sites, control),
     }
 }
@@ -150,7 +203,9 @@ fn say(mapped: &Mapped, library: &Library) {
         Library::Attached(sites) => {
             tracing::debug!(%file, sites = sites.len(), "attached the TLS tap");
         }
-        Library::Failed(reason) => tracing::warn!(%file, %reason, "cannot attach the TLS tap"),
+        Library::Failed(reason) | Library::Refused(reason) => {
+            tracing::warn!(%file, %reason, "cannot attach the TLS tap");
+        }
         Library::None => {}
     }
 }
@@ -205,7 +260,7 @@ fn attach(path: &Path, found: &OpenSslSites, control: &mut Control) -> Library {
                 for link in attached {
                     let _ = control.detach(link);
                 }
-                return Library::Failed(format!("{error:#}"));
+                return Library::Refused(format!("{error:#}"));
             }
         }
     }
@@ -224,6 +279,21 @@ pub(super) fn locate(tgid: u32, mapped: &Mapped) -> io::Result<(PathBuf, Stamp)>
             Ok((path, stamp))
         }
     }
+}
+
+/// Opens a file that was located. What stands at its path may be another one by now, a pipe even,
+/// which must not hold us up.
+pub(super) fn open(path: &Path, mapped: &Mapped) -> io::Result<File> {
+    let mut options = File::options();
+    let file = options
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    let found = file.metadata()?;
+    if found.ino() != mapped.inode.1 || !found.is_file() {
+        return Err(io::Error::other("another file stands at its path"));
+    }
+    Ok(file)
 }
 
 fn stamp(path: &Path, mapped: &Mapped) -> io::Result<Stamp> {
@@ -252,7 +322,7 @@ mod tests {
 
     #[test]
     fn files_without_tls_make_room_and_attached_ones_stay() {
-        let mut libraries = Libraries::default();
+        let mut libraries = Libraries::new(None);
         let now = Instant::now();
         let attached = known(Library::Attached(Vec::new()), now);
         libraries.files.insert((0, 0), attached);
@@ -267,8 +337,28 @@ mod tests {
     }
 
     #[test]
+    fn what_was_refused_is_tried_again_and_what_failed_is_not() {
+        let mut libraries = Libraries::new(Some(1024));
+        assert_eq!(libraries.room_for_sites(), 768);
+        let now = Instant::now();
+        let all = [
+            Library::None,
+            Library::Attached(Vec::new()),
+            Library::Failed(String::new()),
+            Library::Refused(String::new()),
+        ];
+        for (inode, library) in (0..).zip(all) {
+            libraries.files.insert((0, inode), known(library, now));
+        }
+        assert_eq!(libraries.count(), (1, 2));
+        assert!(libraries.forget_refused());
+        assert_eq!(libraries.count(), (1, 1));
+        assert!(!libraries.forget_refused());
+    }
+
+    #[test]
     fn a_file_is_forgotten_when_nobody_has_used_it_for_long() {
-        let mut libraries = Libraries::default();
+        let mut libraries = Libraries::new(None);
         let start = Instant::now();
         for inode in [1, 2] {
             let attached = known(Library::Attached(Vec::new()), start);
@@ -281,6 +371,21 @@ mod tests {
         let nobody = HashSet::new();
         assert!(libraries.unused(&nobody, start + UNUSED).is_empty());
         assert_eq!(libraries.unused(&nobody, start + UNUSED * 2).len(), 1);
+    }
+
+    #[test]
+    fn a_pipe_that_takes_the_place_of_a_file_holds_nobody_up() {
+        let path = std::env::temp_dir().join(format!("pipe-{}", std::process::id()));
+        let made = Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        let mapped = Mapped {
+            inode: (0, std::fs::metadata(&path).unwrap().ino()),
+            path: path.clone(),
+            range: String::new(),
+        };
+        let opened = open(&path, &mapped);
+        std::fs::remove_file(path).unwrap();
+        assert!(opened.is_err());
     }
 
     #[test]

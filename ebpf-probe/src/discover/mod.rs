@@ -12,13 +12,15 @@ mod redact;
 mod requests;
 mod script;
 mod selector;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use probe_common::maps::{PROCESS_HELD, Process as Policy};
+use probe_common::maps::{PROCESS_HELD, Process as Policy, counter};
 use probe_core::ids::ProcessId;
 use probe_core::stitch::facts::ProcessFacts;
 use rustix::process::{Pid, Signal, kill_process};
@@ -26,6 +28,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use self::libraries::Libraries;
 use self::proc::Process;
 pub(crate) use self::requests::{Asked, Request, Requests, queue};
+use self::selector::Host;
 pub(crate) use self::selector::Selector;
 use crate::export::resource::Registry;
 use crate::export::{clock, identity};
@@ -37,6 +40,9 @@ use crate::kubernetes::{Names, Node};
 const MOST: usize = 16_384;
 /// How often the kernel half's counters are read.
 const COUNTING: Duration = Duration::from_secs(1);
+/// How often every process is looked at for what the ring refused to tell, at the most: a ring
+/// that is full for long must not cost that each second.
+const CATCHING_UP: Duration = Duration::from_secs(5);
 /// How often libraries that nobody uses are looked for.
 const SWEEPING: Duration = Duration::from_mins(2);
 
@@ -54,6 +60,19 @@ pub(crate) struct Options {
     pub(crate) hold: bool,
     /// What is known of this node's pods, which opts their containers in.
     pub(crate) node: Option<Node>,
+    /// Whether ended processes are forgotten here: an exporter does so itself, with their series.
+    pub(crate) forget: bool,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    /// By the kernel half.
+    pub(crate) kernel: Counters,
+    /// Files whose TLS library is hooked.
+    pub(crate) hooked: usize,
+    /// Files whose TLS library could not be hooked.
+    pub(crate) failed: usize,
 }
 
 /// The discovery thread's state.
@@ -71,25 +90,32 @@ pub(crate) struct Discovery {
     /// anybody asks.
     looks: HashMap<u32, Process>,
     boot_id: String,
-    counted: Box<dyn FnMut(&Counters) + Send>,
+    counted: Box<dyn FnMut(&Counted) + Send>,
     counted_at: Instant,
+    /// Records that the ring had refused when it was last looked at.
+    refused: u64,
+    /// Some of them may have told of processes that were not looked at since.
+    is_behind: bool,
+    caught_up_at: Option<Instant>,
     swept_at: Instant,
 }
 
 impl Discovery {
-    /// Opts in what the selectors mean among the processes that run already.
+    /// Opts in what the selectors mean among the processes that run already. `descriptors`: how
+    /// many files may be open, if that is limited.
     pub(crate) fn new(
         options: Options,
         mut control: Control,
         registry: Arc<Registry>,
         facts: Sender<(ProcessId, ProcessFacts)>,
-        counted: Box<dyn FnMut(&Counters) + Send>,
+        counted: Box<dyn FnMut(&Counted) + Send>,
+        descriptors: Option<u64>,
     ) -> anyhow::Result<Self> {
         control.set_policy(std::process::id(), Policy::default())?;
         let mut discovery = Self {
             options,
             control,
-            libraries: Libraries::default(),
+            libraries: Libraries::new(descriptors),
             registry,
             facts,
             opted_in: HashMap::new(),
@@ -98,6 +124,9 @@ impl Discovery {
             boot_id: proc::boot_id(),
             counted,
             counted_at: Instant::now(),
+            refused: 0,
+            is_behind: false,
+            caught_up_at: None,
             swept_at: Instant::now(),
         };
         if discovery.options.selectors.contains(&Selector::All) {
@@ -108,36 +137,39 @@ impl Discovery {
         for tgid in proc::all()? {
             discovery.consider(tgid);
         }
+        for selector in &discovery.options.selectors {
+            if let Selector::Pid(pid) = selector
+                && !discovery.opted_in.contains_key(pid)
+            {
+                tracing::warn!(pid, "there is no such process");
+            }
+        }
         Ok(discovery)
     }
 
     /// Works until the other end is gone.
     pub(crate) fn run(mut self, requests: &Asked) {
         loop {
-            let first = match requests.next(COUNTING) {
-                Ok(first) => first,
-                Err(RecvTimeoutError::Timeout) => {
-                    self.count();
-                    continue;
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
             // A program that starts maps dozens of files within milliseconds: one look at its
             // maps serves all that wait.
             let mut changed = BTreeSet::new();
-            self.take(first, &mut changed);
+            match requests.next(COUNTING) {
+                Ok(first) => self.take(first, &mut changed),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
             while let Some(next) = requests.waiting() {
                 self.take(next, &mut changed);
             }
-            if requests.has_missed() {
+            if self.counted_at.elapsed() >= COUNTING {
+                self.count();
+            }
+            if requests.has_missed() || self.should_catch_up() {
                 self.catch_up(&mut changed);
             }
             for tgid in changed {
                 self.look_at_libraries(tgid);
                 self.release(tgid);
-            }
-            if self.counted_at.elapsed() > COUNTING {
-                self.count();
             }
         }
         self.count();
@@ -155,41 +187,77 @@ impl Discovery {
         }
     }
 
+    /// What is done now and then.
     fn count(&mut self) {
-        (self.counted)(&self.control.counters());
+        let kernel = self.control.counters();
+        let (hooked, failed) = self.libraries.count();
+        (self.counted)(&Counted {
+            kernel,
+            hooked,
+            failed,
+        });
+        let refused = kernel[counter::RING_FULL as usize];
+        self.is_behind |= refused != self.refused;
+        self.refused = refused;
         self.look_for_ports();
         self.rest();
+        if self.options.forget {
+            self.registry.sweep(clock::monotonic_now());
+        }
         if self.swept_at.elapsed() > SWEEPING {
             self.sweep();
         }
         self.counted_at = Instant::now();
     }
 
-    /// Requests were dropped: what they would have told is found by looking at every process.
+    /// Whether the ring has refused records, and nobody looked at every process of late.
+    fn should_catch_up(&self) -> bool {
+        let lately = |at: Instant| at.elapsed() < CATCHING_UP;
+        self.is_behind && !self.caught_up_at.is_some_and(lately)
+    }
+
+    /// Records or requests were dropped: what they would have told is found by looking at every
+    /// process. Who ended and who inherited a policy stands in the kernel half's own table.
     fn catch_up(&mut self, changed: &mut BTreeSet<u32>) {
-        let alive: HashSet<u32> = proc::all().unwrap_or_default().into_iter().collect();
-        let gone = |tgid: &u32, _: &mut u64| !alive.contains(tgid);
+        self.is_behind = false;
+        self.caught_up_at = Some(Instant::now());
+        let captured = self.control.captured();
+        // A number without a policy, or with another start, is another process by now.
+        let gone = |tgid: &u32, start: &mut u64| {
+            let now = captured.get(tgid).copied();
+            now.is_none_or(|now| now != 0 && *start != 0 && now != *start)
+        };
         for (tgid, start) in self.opted_in.extract_if(gone) {
             self.looks.remove(&tgid);
             self.by_pods.remove(&tgid);
             let id = ProcessId { tgid, start };
             self.registry.ended(id, clock::monotonic_now());
         }
-        for tgid in alive {
+        for (tgid, start) in captured {
+            self.opted_in.entry(tgid).or_insert(start);
+        }
+        for tgid in proc::all().unwrap_or_default() {
             self.consider(tgid);
-            if self.opted_in.contains_key(&tgid) {
+            // Its libraries were looked at just now, but it may wait for that.
+            if self.options.hold && self.opted_in.contains_key(&tgid) {
                 changed.insert(tgid);
             }
         }
     }
 
     /// Takes hooks away from files that no observed process has mapped for long: a hook keeps the
-    /// file system of a container that is gone.
+    /// file system of a container that is gone. What could not be hooked is tried again.
     fn sweep(&mut self) {
         let tgids = self.opted_in.keys();
         let mapped = tgids.flat_map(|tgid| proc::mapped(*tgid));
         let used: HashSet<_> = mapped.map(|mapped| mapped.inode).collect();
         self.libraries.forget_unused(&used, &mut self.control);
+        if self.libraries.forget_refused() {
+            let tgids: Vec<u32> = self.opted_in.keys().copied().collect();
+            for tgid in tgids {
+                self.look_at_libraries(tgid);
+            }
+        }
         self.swept_at = Instant::now();
     }
 
@@ -230,7 +298,7 @@ impl Discovery {
         let selectors = &self.options.selectors;
         if self.opted_in.contains_key(&tgid) {
             self.look_at_libraries(tgid);
-        } else if selectors.iter().any(|s| s.matches(&process, &ports::of)) {
+        } else if selectors.iter().any(|s| s.matches(&process, &ThisHost)) {
             self.opt_in(tgid, self.options.policy);
         } else if !self.opt_in_by_pod(tgid, &process.place) {
             return;
@@ -315,7 +383,8 @@ impl Discovery {
             kaos_resource: known.as_ref().and_then(|it| it.names.kaos_resource.clone()),
         };
         let names = known.map(|it| it.names);
-        let resource = identity::resource(id, &self.identity(&process, names));
+        let mut resource = identity::resource(id, &self.identity(&process, names));
+        resource.comm = Some(process.comm);
         self.registry.insert(id, Arc::new(resource));
         let _ = self.facts.send((id, facts));
     }
@@ -350,6 +419,19 @@ impl Discovery {
             kubernetes: names,
             boot_id: self.boot_id.clone(),
         }
+    }
+}
+
+/// The host that this runs on.
+struct ThisHost;
+
+impl Host for ThisHost {
+    fn ports(&self, tgid: u32) -> Vec<u16> {
+        ports::of(tgid)
+    }
+
+    fn parent(&self, tgid: u32) -> Option<u32> {
+        proc::parent(tgid)
     }
 }
 

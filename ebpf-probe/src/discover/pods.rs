@@ -4,7 +4,7 @@ use probe_common::maps::{POLICY_OFF, Process as Policy};
 use probe_core::ids::ProcessId;
 
 use super::cgroup::Place;
-use super::{Discovery, ports, proc};
+use super::{Discovery, ThisHost, proc};
 use crate::kubernetes::Known;
 
 impl Discovery {
@@ -46,7 +46,7 @@ impl Discovery {
             return;
         };
         let mut selectors = self.options.selectors.iter();
-        let selected = selectors.any(|it| it.matches(&process, &ports::of));
+        let selected = selectors.any(|it| it.matches(&process, &ThisHost));
         if !selected && known.policy == POLICY_OFF {
             self.opt_out(id.tgid);
             return;

@@ -79,6 +79,11 @@ pub(crate) fn process(tgid: u32) -> Option<Process> {
     })
 }
 
+/// The parent of a process; `None` when it is gone.
+pub(crate) fn parent(tgid: u32) -> Option<u32> {
+    parse_stat(&text(tgid, "stat")?).map(|(_, parent, _)| parent)
+}
+
 /// All processes, by number.
 pub(crate) fn all() -> io::Result<Vec<u32>> {
     let names =
@@ -106,6 +111,12 @@ pub(crate) fn is_hooked(tgid: u32) -> bool {
     String::from_utf8_lossy(&maps)
         .lines()
         .any(|line| line.ends_with(" [uprobes]"))
+}
+
+/// Whether its program is one of 32 bits: an ELF file says so in its fifth byte (`EI_CLASS`).
+pub(crate) fn is_32_bit(tgid: u32) -> bool {
+    const NARROW: &[u8] = b"\x7fELF\x01";
+    bytes(tgid, "exe", NARROW.len() as u64).is_some_and(|head| head == NARROW)
 }
 
 /// Where a file of a process's mount namespace is found from here.

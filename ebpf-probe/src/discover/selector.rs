@@ -24,13 +24,29 @@ pub(crate) enum Selector {
     Port(u16),
 }
 
+/// The most ancestors of a process that are looked at.
+const MOST_ANCESTORS: usize = 64;
+
+/// What is asked of the host only where a selector wants to know it.
+pub(crate) trait Host {
+    /// The process's TCP ports, which costs a walk of its descriptors.
+    fn ports(&self, tgid: u32) -> Vec<u16>;
+    /// The process's parent.
+    fn parent(&self, tgid: u32) -> Option<u32>;
+}
+
 impl Selector {
-    /// Whether the process is meant. `ports` gives the process's TCP ports when they are asked
-    /// for, which costs a walk of its descriptors.
-    pub(crate) fn matches(&self, process: &Process, ports: &dyn Fn(u32) -> Vec<u16>) -> bool {
+    /// Whether the process is meant.
+    pub(crate) fn matches(&self, process: &Process, host: &dyn Host) -> bool {
         match self {
             Self::All => true,
-            Self::Pid(pid) => process.tgid == *pid,
+            Self::Pid(pid) => {
+                let parents = |tgid: &u32| host.parent(*tgid);
+                std::iter::successors(Some(process.parent), parents)
+                    .take(MOST_ANCESTORS)
+                    .any(|ancestor| ancestor == *pid)
+                    || process.tgid == *pid
+            }
             Self::Executable(pattern) => process.executable.as_ref().is_some_and(|path| {
                 let name = if pattern.contains('/') {
                     Some(path.as_os_str())
@@ -49,7 +65,7 @@ impl Selector {
                 own.strip_prefix(path)
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             }),
-            Self::Port(port) => ports(process.tgid).contains(port),
+            Self::Port(port) => host.ports(process.tgid).contains(port),
         }
     }
 }
@@ -59,10 +75,24 @@ mod tests {
     use super::super::cgroup::Place;
     use super::*;
 
+    struct Family;
+
+    impl Host for Family {
+        fn ports(&self, _: u32) -> Vec<u16> {
+            vec![8000]
+        }
+
+        /// 7 is a child of 6, that of 5, and so on; but 1 is its own.
+        fn parent(&self, tgid: u32) -> Option<u32> {
+            Some(tgid.saturating_sub(1).max(1))
+        }
+    }
+
     #[test]
     fn each_selector_looks_at_its_own_fact() {
         let process = Process {
             tgid: 7,
+            parent: 6,
             comm: "python".into(),
             executable: Some("/usr/bin/python3.11".into()),
             arguments: vec!["python".into(), "agent.py".into()],
@@ -73,10 +103,11 @@ mod tests {
             cgroup: Some("/kubepods/pod1/c".into()),
             ..Process::default()
         };
-        let ports = |_| vec![8000];
         for (selector, want) in [
             (Selector::All, true),
             (Selector::Pid(7), true),
+            (Selector::Pid(6), true),
+            (Selector::Pid(4), true),
             (Selector::Pid(8), false),
             (Selector::Executable("python3*".into()), true),
             (Selector::Executable("/usr/bin/python3*".into()), true),
@@ -90,7 +121,7 @@ mod tests {
             (Selector::Port(8000), true),
             (Selector::Port(1), false),
         ] {
-            assert_eq!(selector.matches(&process, &ports), want, "{selector:?}");
+            assert_eq!(selector.matches(&process, &Family), want, "{selector:?}");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use probe_core::span::Span;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -15,6 +16,9 @@ use super::queue::Queue;
 use super::resource::Registry;
 use super::selfmetrics::{self, Cell, Counters};
 use super::transport::{Reason, SendError, Transport};
+
+/// The most bytes of a batch: collectors refuse more than 4 MiB by default.
+const MAX_BATCH_BYTES: usize = 3 << 20;
 
 /// The worker and what it works on.
 #[derive(Debug)]
@@ -56,12 +60,13 @@ impl Pipeline {
     /// Works until `stop` is true and the queue is empty.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut backoff = Backoff::default();
+        let mut most = self.batch.max_batch_size;
         loop {
             self.fill(&mut stop).await;
             if self.queue.len() == 0 && *stop.borrow() {
                 return;
             }
-            let Some(after) = self.send_one().await else {
+            let Some(after) = self.send_one(&mut most).await else {
                 backoff.reset();
                 continue;
             };
@@ -91,9 +96,11 @@ impl Pipeline {
         }
     }
 
-    /// Sends one batch. `Some` says to pause, for as long as the collector asked if it did.
-    async fn send_one(&self) -> Option<Option<Duration>> {
-        let spans = self.queue.take(self.batch.max_batch_size);
+    /// Sends one batch of at most so many spans: half as many after one that was too large, and
+    /// twice as many after one that was taken. `Some` says to pause, for as long as the collector
+    /// asked if it did.
+    async fn send_one(&self, most: &mut usize) -> Option<Option<Duration>> {
+        let spans = self.queue.take(*most, MAX_BATCH_BYTES);
         if spans.is_empty() {
             return None;
         }
@@ -111,6 +118,7 @@ impl Pipeline {
                 let rejected = accepted.rejected.min(count as u64);
                 self.exported.add(count as u64 - rejected);
                 self.dropped("rejected", rejected);
+                *most = most.saturating_mul(2).min(self.batch.max_batch_size);
                 None
             }
             Err(error) => {
@@ -119,13 +127,28 @@ impl Pipeline {
                     self.dropped("queue_full", self.queue.put_back(spans));
                     Some(after)
                 } else {
-                    self.dropped("rejected", count as u64);
+                    self.refused(error, spans, most);
                     None
                 }
             }
         };
         self.in_flight.store(0, Ordering::Relaxed);
         pause
+    }
+
+    /// What becomes of a batch that will not be taken as it is.
+    fn refused(&self, error: SendError, spans: Vec<Arc<Span>>, most: &mut usize) {
+        let count = spans.len();
+        match error {
+            SendError::TooLarge(_) if count > 1 => {
+                *most = count / 2;
+                self.dropped("queue_full", self.queue.put_back(spans));
+            }
+            SendError::TooLarge(_) => self.dropped("too_large", count as u64),
+            SendError::Retry { .. } | SendError::Fatal(_) => {
+                self.dropped("rejected", count as u64);
+            }
+        }
     }
 
     fn dropped(&self, reason: &str, count: u64) {

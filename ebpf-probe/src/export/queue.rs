@@ -46,12 +46,18 @@ impl Queue {
         dropped
     }
 
-    /// Takes up to `max` of the oldest spans.
-    pub(crate) fn take(&self, max: usize) -> Vec<Arc<Span>> {
+    /// Takes up to `max` of the oldest spans, of `max_bytes` together; one at least, if any waits.
+    pub(crate) fn take(&self, max: usize, max_bytes: usize) -> Vec<Arc<Span>> {
         let mut state = self.lock();
-        let count = max.min(state.spans.len());
-        let batch: Vec<_> = state.spans.drain(..count).collect();
-        state.bytes -= batch.iter().map(|span| weight(span)).sum::<usize>();
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < max
+            && let Some(next) = state.spans.front().map(|span| weight(span))
+            && (batch.is_empty() || bytes + next <= max_bytes)
+        {
+            batch.extend(state.spans.pop_front());
+            bytes += next;
+        }
+        state.bytes -= bytes;
         batch
     }
 
@@ -134,7 +140,7 @@ mod tests {
         let queue = Queue::new(3, PLENTY);
         let dropped: u64 = (0..5).map(|n| queue.push(span_number(n))).sum();
         assert_eq!(dropped, 2);
-        assert_eq!(starts(&queue.take(10)), [2, 3, 4]);
+        assert_eq!(starts(&queue.take(10, PLENTY)), [2, 3, 4]);
         assert_eq!(queue.len(), 0);
     }
 
@@ -148,7 +154,20 @@ mod tests {
         };
         assert_eq!(queue.push(big(0)), 0);
         assert_eq!(queue.push(big(1)), 1);
-        assert_eq!(starts(&queue.take(10)), [1]);
+        assert_eq!(starts(&queue.take(10, PLENTY)), [1]);
+    }
+
+    #[test]
+    fn a_batch_is_bounded_by_bytes_too_but_never_empty() {
+        let queue = Queue::new(100, PLENTY);
+        for n in 0..4 {
+            let _ = queue.push(span_number(n));
+        }
+        let each = weight(&span_number(0));
+        assert_eq!(starts(&queue.take(10, 2 * each)), [0, 1]);
+        assert_eq!(starts(&queue.take(10, 1)), [2]);
+        assert_eq!(starts(&queue.take(10, PLENTY)), [3]);
+        assert_eq!(starts(&queue.take(10, PLENTY)), [0; 0]);
     }
 
     #[test]
@@ -157,11 +176,11 @@ mod tests {
         for n in 0..4 {
             let _ = queue.push(span_number(n));
         }
-        let batch = queue.take(3);
+        let batch = queue.take(3, PLENTY);
         let _ = queue.push(span_number(4));
         let _ = queue.push(span_number(5));
         assert_eq!(queue.put_back(batch), 2);
-        assert_eq!(starts(&queue.take(10)), [2, 3, 4, 5]);
+        assert_eq!(starts(&queue.take(10, PLENTY)), [2, 3, 4, 5]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -192,16 +211,16 @@ mod tests {
                         dropped += queue.push(span_number(pushed));
                         pushed += 1;
                     }
-                    2 => sent += queue.take(2).len() as u64,
+                    2 => sent += queue.take(2, PLENTY).len() as u64,
                     _ => {
-                        let batch = queue.take(3);
+                        let batch = queue.take(3, PLENTY);
                         dropped += queue.put_back(batch);
                     }
                 }
                 prop_assert!(queue.len() <= max);
             }
             prop_assert_eq!(pushed, dropped + sent + queue.len() as u64);
-            queue.take(max);
+            queue.take(max, PLENTY);
             prop_assert_eq!(queue.lock().bytes, 0);
         }
     }

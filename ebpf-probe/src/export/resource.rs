@@ -18,6 +18,8 @@ const MAX_PROCESSES: usize = 16_384;
 pub(crate) struct Resource {
     /// Attributes by their OpenTelemetry names, each name once.
     pub(crate) attributes: Vec<(String, Value)>,
+    /// The name of the process in `/proc`, for filters; it is not exported.
+    pub(crate) comm: Option<String>,
 }
 
 impl Resource {
@@ -28,6 +30,7 @@ impl Resource {
                 ("service.name".to_owned(), Value::Static("unknown_service")),
                 ("process.pid".to_owned(), Value::Int(process.tgid.into())),
             ],
+            comm: None,
         }
     }
 

@@ -79,23 +79,23 @@ pub(crate) const LOST_BYTES: Def = counter(
     "By",
     "Bytes of observed connections that are missing in what the kernel handed over",
 );
-/// Bodies of which a part is missing.
+/// Calls of which a part of a body is missing.
 pub(crate) const TRUNCATED_BODIES: Def = counter(
     "kaos_probe.truncated_bodies",
-    "{body}",
-    "Bodies of calls of which a part is missing",
+    "{call}",
+    "Calls of which a part of a body is missing",
 );
-/// Bodies in an encoding that cannot be read.
+/// Calls with a body in an encoding that cannot be read.
 pub(crate) const UNKNOWN_ENCODINGS: Def = counter(
     "kaos_probe.unknown_encodings",
-    "{body}",
-    "Bodies of calls in an encoding that cannot be read",
+    "{call}",
+    "Calls with a body in an encoding that cannot be read",
 );
-/// Connections whose start was missed.
+/// Connections that were joined in the middle.
 pub(crate) const LATE_ATTACHMENTS: Def = counter(
     "kaos_probe.late_attachments",
     "{connection}",
-    "Connections whose first bytes may have passed before the probe was attached",
+    "Connections of which something had passed before the first request was seen",
 );
 /// Questions that discovery had no time for.
 pub(crate) const REQUESTS_REFUSED: Def = counter(
@@ -115,6 +115,15 @@ pub(crate) const PROCESSES: Def = gauge(
     "{process}",
     "Processes under observation now, and those that ended less than a minute ago",
 );
+/// Files with TLS in them, by what became of them.
+pub(crate) const TLS_FILES: Def = labelled(
+    &gauge(
+        "kaos_probe.tls.files",
+        "{file}",
+        "Files with a TLS library in them that are hooked now, and that could not be, by state",
+    ),
+    "state",
+);
 /// HTTP/2 connections, which are not read yet.
 pub(crate) const HTTP2_CONNECTIONS: Def = counter(
     "kaos_probe.http2_connections",
@@ -127,6 +136,24 @@ pub(crate) const KERNEL: Def = labelled(
         "kaos_probe.kernel.events",
         "{event}",
         "What the programs in the kernel could not do or left out, by kind",
+    ),
+    "kind",
+);
+/// What the reader of the records counted, by its own names.
+pub(crate) const READER: Def = labelled(
+    &counter(
+        "kaos_probe.reader.events",
+        "{event}",
+        "What the reader of records could not use, could not read or gave up, by kind",
+    ),
+    "kind",
+);
+/// What the stitcher counted, by its own names.
+pub(crate) const STITCHER: Def = labelled(
+    &counter(
+        "kaos_probe.stitcher.events",
+        "{event}",
+        "What was done to give calls their parents, and what was given up, by kind",
     ),
     "kind",
 );
@@ -193,7 +220,7 @@ pub(crate) const KUBERNETES_ERRORS: Def = labelled(
 );
 
 /// All metrics of the probe itself.
-const ALL: [&Def; 19] = [
+const ALL: [&Def; 22] = [
     &RING_REFUSALS,
     &RECORDS,
     &BYTES,
@@ -204,7 +231,10 @@ const ALL: [&Def; 19] = [
     &REQUESTS_REFUSED,
     &CONNECTIONS,
     &PROCESSES,
+    &TLS_FILES,
     &HTTP2_CONNECTIONS,
+    &READER,
+    &STITCHER,
     &CALLS,
     &SPANS_EXPORTED,
     &SPANS_UNSAMPLED,

@@ -64,6 +64,9 @@ pub(crate) enum SendError {
         /// How long the collector asked to wait.
         after: Option<Duration>,
     },
+    /// It was more than the collector takes at once.
+    #[error("{0}: the batch is too large")]
+    TooLarge(Reason),
     /// It will fail again: the batch is lost.
     #[error("{0}")]
     Fatal(Reason),

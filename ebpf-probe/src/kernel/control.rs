@@ -110,6 +110,16 @@ impl Control {
         self.processes.keys().filter_map(Result::ok).collect()
     }
 
+    /// The processes that have a policy other than off, by tgid, with their start; 0 where the
+    /// kernel half has not looked yet.
+    pub(crate) fn captured(&self) -> std::collections::HashMap<u32, u64> {
+        let all = self.processes.iter().filter_map(Result::ok);
+        let captured = all.filter(|(_, process)| process.0.policy != POLICY_OFF);
+        captured
+            .map(|(tgid, process)| (tgid, process.0.start))
+            .collect()
+    }
+
     /// What the kernel half counted so far.
     pub(crate) fn counters(&self) -> Counters {
         let mut sums = Counters::default();

@@ -10,7 +10,7 @@ mod memory;
 mod offsets;
 mod pod;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use anyhow::{Context as _, anyhow};
 use aya::programs::BtfTracePoint;

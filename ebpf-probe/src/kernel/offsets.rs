@@ -1,5 +1,7 @@
 //! The offsets of this kernel, by name, with the names that older kernels used.
 
+use std::cell::RefCell;
+
 use anyhow::{Context as _, ensure};
 use probe_common::offsets::{ABSENT, Offsets};
 
@@ -16,16 +18,27 @@ pub(crate) fn of_this_kernel() -> anyhow::Result<Offsets> {
              (5.10 or newer in every large distribution)"
         )
     })?;
-    from_btf(&Btf::parse(&blob).context("cannot read the kernel's type information")?)
+    let btf = Btf::parse(&blob).context("cannot read the kernel's type information")?;
+    from_types(&|name, path| btf.offset(name, path))
 }
 
-fn from_btf(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
-    let find = |name: &str, paths: &[&str]| {
+/// The offsets, from a look-up by structure and path of fields. The kernel half tests none for
+/// [`ABSENT`] but those of IPv6, which a kernel may be built without.
+fn from_types(offset: &dyn Fn(&str, &str) -> Option<u32>) -> anyhow::Result<Offsets> {
+    let perhaps = |name: &str, paths: &[&str]| {
         paths
             .iter()
-            .find_map(|path| btf.offset(name, path))
+            .find_map(|path| offset(name, path))
             .and_then(|n| u16::try_from(n).ok())
             .unwrap_or(ABSENT)
+    };
+    let missing = RefCell::new(Vec::new());
+    let find = |name: &str, paths: &[&str]| {
+        let found = perhaps(name, paths);
+        if found == ABSENT {
+            missing.borrow_mut().push(format!("{name}.{}", paths[0]));
+        }
+        found
     };
     let offsets = Offsets {
         task_files: find("task_struct", &["files"]),
@@ -46,8 +59,8 @@ fn from_btf(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
         skc_dport: find("sock_common", &["skc_dport"]),
         skc_rcv_saddr: find("sock_common", &["skc_rcv_saddr"]),
         skc_daddr: find("sock_common", &["skc_daddr"]),
-        skc_v6_rcv_saddr: find("sock_common", &["skc_v6_rcv_saddr"]),
-        skc_v6_daddr: find("sock_common", &["skc_v6_daddr"]),
+        skc_v6_rcv_saddr: perhaps("sock_common", &["skc_v6_rcv_saddr"]),
+        skc_v6_daddr: perhaps("sock_common", &["skc_v6_daddr"]),
         skc_net: find("sock_common", &["skc_net.net", "skc_net"]),
         net_inum: find("net", &["ns.inum"]),
         sk_shutdown: find("sock", &["sk_shutdown"]),
@@ -58,22 +71,12 @@ fn from_btf(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
         tcp_snd_una: find("tcp_sock", &["snd_una"]),
         tcp_bytes_acked: find("tcp_sock", &["bytes_acked"]),
     };
-    let needed = [
-        ("task_struct.files", offsets.task_files),
-        ("files_struct.fdt", offsets.files_fdt),
-        ("fdtable.fd", offsets.fdt_fd),
-        ("file.private_data", offsets.file_private),
-        ("socket.sk", offsets.socket_sk),
-        ("sock_common.skc_family", offsets.skc_family),
-        ("tcp_sock.copied_seq", offsets.tcp_copied_seq),
-        ("tcp_sock.write_seq", offsets.tcp_write_seq),
-    ];
-    for (name, offset) in needed {
-        ensure!(
-            offset != ABSENT,
-            "this kernel has no {name}: please report its version"
-        );
-    }
+    let missing = missing.into_inner();
+    ensure!(
+        missing.is_empty(),
+        "this kernel has no {}: please report its version",
+        missing.join(", ")
+    );
     Ok(offsets)
 }
 
@@ -86,11 +89,28 @@ mod tests {
         let Ok(blob) = std::fs::read(VMLINUX) else {
             panic!("{VMLINUX} cannot be read: this test wants a kernel with BTF");
         };
-        let offsets = from_btf(&Btf::parse(&blob).unwrap()).unwrap();
+        let btf = Btf::parse(&blob).unwrap();
+        let offsets = from_types(&|name, path| btf.offset(name, path)).unwrap();
         // The first word of `struct sock` is `sock_common`, whose first words are the addresses.
         assert_eq!(offsets.skc_daddr, 0);
         assert_eq!(offsets.skc_rcv_saddr, 4);
         let missing = format!("{offsets:?}").matches("65535").count();
         assert_eq!(missing, 0, "{offsets:?}");
+    }
+
+    #[test]
+    fn a_field_that_is_not_there_is_named_and_ipv6_may_be_missing() {
+        let without = |fields: &'static [&str]| {
+            from_types(&move |_, path| (!fields.contains(&path)).then_some(8))
+        };
+        let ipv4 = without(&["skc_v6_rcv_saddr", "skc_v6_daddr"]).unwrap();
+        assert_eq!((ipv4.skc_v6_daddr, ipv4.skc_daddr), (ABSENT, 8));
+        // Where there are two names, either will do.
+        assert!(without(&["start_boottime"]).is_ok());
+        let error = without(&["live", "sk_shutdown"]).unwrap_err().to_string();
+        assert!(
+            error.contains("no signal_struct.live, sock.sk_shutdown:"),
+            "{error}"
+        );
     }
 }

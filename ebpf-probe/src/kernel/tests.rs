@@ -5,6 +5,7 @@
 
 use std::io::{IoSlice, IoSliceMut, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsRawFd as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,11 @@ use super::{Control, Feed, load};
 
 /// One at a time: the programs see the whole process.
 static ONE: Mutex<()> = Mutex::new(());
+
+/// Waits until no other test has the programs loaded.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 struct Rig {
     feed: Feed,
@@ -40,7 +46,7 @@ impl Rig {
     }
 
     fn with_ring(policy: u32, bytes: u32) -> Self {
-        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = alone();
         let (feed, mut control) = load(bytes).expect("these tests want root and a kernel with BTF");
         control
             .set_policy(
@@ -257,6 +263,68 @@ fn messages_are_recorded_and_a_peek_is_not() {
     assert_eq!(seen.holes(IN), []);
 }
 
+/// Looks at what waits by `recvmmsg`, which takes its flags elsewhere than its kin.
+#[expect(unsafe_code, reason = "rustix has no recvmmsg")]
+fn peek_messages(server: &TcpStream) -> u32 {
+    let mut buffer = [0_u8; 500];
+    let mut vector = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    // SAFETY: all zeros is an empty message.
+    let mut message: libc::mmsghdr = unsafe { std::mem::zeroed() };
+    message.msg_hdr.msg_iov = &raw mut vector;
+    message.msg_hdr.msg_iovlen = 1;
+    let (fd, flags) = (server.as_raw_fd(), libc::MSG_PEEK);
+    // SAFETY: one message with one buffer, all of which outlive the call.
+    let n = unsafe { libc::recvmmsg(fd, &raw mut message, 1, flags, std::ptr::null_mut()) };
+    assert_eq!(n, 1);
+    message.msg_len
+}
+
+#[test]
+fn messages_that_are_looked_at_only_have_not_moved() {
+    let mut rig = Rig::new(POLICY_FULL);
+    let (mut client, mut server) = pair();
+    client.write_all(HEAD).unwrap();
+    assert_eq!(peek_messages(&server) as usize, HEAD.len());
+    server.read_exact(&mut [0; HEAD.len()]).unwrap();
+    let seen = rig.seen(port(&server), |s| s.has(IN, HEAD.len()));
+    assert_eq!(seen.bytes(IN), HEAD);
+    assert_eq!(seen.holes(IN), []);
+}
+
+/// One thread's long write waits for room; another's short ones get in between and end first.
+#[test]
+fn a_call_that_was_overtaken_moves_no_offset_too_far() {
+    // More than a socket's buffers hold, both ends together.
+    const LONG: usize = 64 << 20;
+    let mut rig = Rig::new(POLICY_FULL);
+    let (mut client, mut server) = pair();
+    client.write_all(HEAD).unwrap();
+    let mut writer = client.try_clone().unwrap();
+    let long = std::thread::spawn(move || writer.write(&vec![b'x'; LONG]).unwrap());
+    let (mut read, mut short) = (0, 0);
+    let mut buffer = vec![0; 64 << 10];
+    // For as long as so little was read the write is under way.
+    while read < LONG / 2 {
+        read += server.read(&mut buffer).unwrap();
+        if read > 1 << 20 && short < 1000 {
+            short += usize::from(rustix::net::send(&client, b"y", SendFlags::DONTWAIT).is_ok());
+        }
+    }
+    let reader = std::thread::spawn(move || std::io::copy(&mut server, &mut std::io::sink()));
+    assert_eq!(long.join().unwrap(), LONG);
+    assert!(short > 0, "nothing got in between");
+    client.write_all(b"end").unwrap();
+    let total = (HEAD.len() + LONG + short + 3) as u64;
+    let end = |s: &Seen| s.data.iter().map(|d| d.1 + d.2).max().unwrap_or(0);
+    let seen = rig.seen(port(&client), |s| end(s) >= total);
+    assert_eq!(end(&seen), total);
+    client.shutdown(Shutdown::Both).unwrap();
+    reader.join().unwrap().unwrap();
+}
+
 #[test]
 fn a_long_write_comes_in_pieces_up_to_its_credit_and_then_its_tail() {
     let mut rig = Rig::new(POLICY_FULL);
@@ -357,6 +425,33 @@ fn a_grant_lifts_the_credit() {
     assert_eq!(bytes, body.len());
     drop(client);
     reader.join().unwrap();
+}
+
+#[test]
+fn a_tunnel_that_nobody_reads_costs_nothing_more() {
+    let mut rig = Rig::new(POLICY_FULL);
+    let (mut client, mut server) = pair();
+    client.write_all(HEAD).unwrap();
+    let seen = rig.seen(port(&client), |s| s.has(OUT, HEAD.len()));
+    let tunnel = Grant {
+        ignore: 1,
+        ..Grant::default()
+    };
+    rig.feed.grant(seen.conn, tunnel);
+    server.read_exact(&mut [0; HEAD.len()]).unwrap();
+    let piece = vec![b'x'; 64 << 10];
+    let mut sink = piece.clone();
+    for _ in 0..40 {
+        client.write_all(&piece).unwrap();
+        server.read_exact(&mut sink).unwrap();
+    }
+    client.shutdown(Shutdown::Both).unwrap();
+    drop(client);
+    let local = seen.open.unwrap().local_port;
+    let seen = rig.seen(local, |s| s.events.iter().any(|e| e.0 == Kind::Closed));
+    let end = seen.data.iter().map(|d| d.1 + d.2).max().unwrap();
+    assert!(end <= CREDIT + (128 << 10), "{end}");
+    assert!(seen.events.iter().any(|e| e.0 == Kind::Closed));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use probe_core::stitch::facts::ProcessFacts;
 use probe_core::stream::Record;
 
 use super::Pipeline;
+use super::published::Published;
 use crate::discover::{Request, Requests};
 use crate::export::clock::monotonic_now;
 use crate::export::selfmetrics;
@@ -52,6 +53,7 @@ pub(crate) struct Handles {
 pub(crate) struct Driver {
     feed: Feed,
     pipeline: Pipeline,
+    published: Published,
     handles: Handles,
     /// Processes that discovery was asked about.
     described: HashMap<u32, ProcessId>,
@@ -65,6 +67,7 @@ impl Driver {
         Self {
             feed,
             pipeline,
+            published: Published::new(&handles.counters),
             handles,
             described: HashMap::new(),
             objects: HashMap::new(),
@@ -86,7 +89,7 @@ impl Driver {
                     break;
                 }
             }
-            self.publish();
+            self.published.set(&self.pipeline);
             if stop {
                 break;
             }
@@ -94,6 +97,7 @@ impl Driver {
             std::thread::sleep(if bytes < BURST { GATHER } else { GATHER_BURST });
         }
         self.pipeline.drain(monotonic_now());
+        self.published.set(&self.pipeline);
         self.send_spans();
         Ok(())
     }
@@ -110,6 +114,7 @@ impl Driver {
             handles,
             described,
             objects,
+            ..
         } = self;
         let mut gone = Vec::new();
         let taken = feed.drain(BATCH, |raw| {
@@ -131,6 +136,9 @@ impl Driver {
                 }
                 Some(Input::Http2(info)) => {
                     describe(info.process, described, handles);
+                    let peer = info.endpoints.map(|it| it.peer.to_string());
+                    let (pid, peer) = (info.process.tgid, peer.unwrap_or_default());
+                    tracing::info!(pid, peer, "an HTTP/2 connection is not read");
                 }
                 Some(Input::Process(event)) => {
                     match event {
@@ -149,6 +157,7 @@ impl Driver {
                 None => {}
             }
         });
+        gone.extend(pipeline.evicted());
         for id in gone {
             if let Some((tgid, object)) = self.objects.remove(&id) {
                 self.feed.forget_tls(tgid, object);
@@ -160,15 +169,6 @@ impl Driver {
         self.pipeline.tick(now);
         self.send_spans();
         taken
-    }
-
-    fn publish(&self) {
-        let counted = self.pipeline.counters();
-        let set = |def, value| self.handles.counters.cell(def).set(value);
-        set(&selfmetrics::RECORDS, counted.records);
-        set(&selfmetrics::LOST_BYTES, counted.missed_bytes);
-        set(&selfmetrics::LATE_ATTACHMENTS, counted.late);
-        set(&selfmetrics::CONNECTIONS, self.pipeline.len() as u64);
     }
 
     fn send_spans(&mut self) {

@@ -2,16 +2,20 @@
 
 mod connection;
 mod driver;
+mod memory;
+mod published;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 
 use probe_common::maps::Grant;
 use probe_core::call::{Options, Output};
 use probe_core::ids::{ConnId, ConnInfo, Direction, Nanos, ProcessId};
-use probe_core::message::Closed;
+use probe_core::message::{Closed, Held, Losses};
 use probe_core::span::Span;
-use probe_core::stitch::Stitcher;
 use probe_core::stitch::facts::ProcessFacts;
+use probe_core::stitch::{self, Stitcher};
 use probe_core::stream::Record;
 
 use self::connection::Connection;
@@ -19,6 +23,8 @@ pub(crate) use self::driver::{Driver, Handles};
 
 /// The most connections that are followed; the kernel half's tables hold no more.
 const MOST: usize = 2 * probe_common::maps::CONNECTIONS as usize;
+/// How many of them go at once to make room: to find the ones longest unused takes a look at all.
+const EVICTED: usize = MOST / 16;
 
 /// All connections, and the stitcher behind them.
 pub(crate) struct Pipeline {
@@ -29,7 +35,36 @@ pub(crate) struct Pipeline {
     options: Options,
     spans: Vec<Span>,
     grants: Vec<(ConnId, Grant)>,
+    /// Connections that made room, until the caller takes them.
+    evicted: Vec<ConnId>,
+    /// What messages under way take on all connections.
+    held: Held,
     counters: Counters,
+}
+
+/// What of HTTP could not be read on all connections, in events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unread {
+    /// Heads that no parser would take, or bytes where a head should be.
+    pub(crate) malformed_heads: u64,
+    /// Heads that were too long.
+    pub(crate) long_heads: u64,
+    /// Connections with too many requests waiting, or a hole among several.
+    pub(crate) pipelines: u64,
+    /// Bodies whose chunks were lost sight of.
+    pub(crate) chunks: u64,
+    /// Connections that changed to another protocol.
+    pub(crate) upgrades: u64,
+}
+
+impl Unread {
+    fn add(&mut self, losses: Losses) {
+        self.malformed_heads += u64::from(losses.malformed_heads);
+        self.long_heads += u64::from(losses.long_heads);
+        self.pipelines += u64::from(losses.pipelines);
+        self.chunks += u64::from(losses.chunks);
+        self.upgrades += u64::from(losses.upgrades);
+    }
 }
 
 /// What the pipeline counted.
@@ -39,14 +74,28 @@ pub(crate) struct Counters {
     pub(crate) records: u64,
     /// Records that no connection is known for.
     pub(crate) orphans: u64,
+    /// Bytes that were captured.
+    pub(crate) bytes: u64,
     /// Bytes that moved and were not captured.
     pub(crate) missed_bytes: u64,
+    /// Bytes that came when their place in the stream had passed.
+    pub(crate) stale_bytes: u64,
+    /// Calls of which a part of a body is missing.
+    pub(crate) truncated_bodies: u64,
+    /// Calls of which a body could not be decoded.
+    pub(crate) undecodable_bodies: u64,
+    /// What of HTTP could not be read.
+    pub(crate) unread: Unread,
     /// Connections seen.
     pub(crate) connections: u64,
-    /// Connections that were there before the probe saw them.
+    /// Connections of which something passed before their first head was seen.
     pub(crate) late: u64,
-    /// Connections refused because there were too many.
-    pub(crate) refused: u64,
+    /// Connections whose unfinished heads were given up because all took too much memory.
+    pub(crate) shed_heads: u64,
+    /// Connections whose decoders were given up because all took too much memory.
+    pub(crate) shed_decoders: u64,
+    /// Connections given up because there were too many.
+    pub(crate) evicted: u64,
 }
 
 impl Pipeline {
@@ -59,6 +108,8 @@ impl Pipeline {
             options,
             spans: Vec::new(),
             grants: Vec::new(),
+            evicted: Vec::new(),
+            held: Held::default(),
             counters: Counters::default(),
         }
     }
@@ -67,18 +118,23 @@ impl Pipeline {
     pub(crate) fn record(&mut self, record: &Record<'_>, now: Nanos) {
         self.counters.records += 1;
         match record {
-            Record::Open(info) => self.open(info),
+            Record::Open(info) => self.open(info, now),
             Record::Bound(info) => self.stitcher.connection_bound(info),
             Record::Data(data) => {
                 let Some(connection) = self.connections.get_mut(&data.conn) else {
                     self.counters.orphans += 1;
                     return;
                 };
-                self.counters.missed_bytes += connection.data(data);
+                let taken = connection.data(data);
+                self.counters.bytes += data.bytes.len() as u64;
+                self.counters.missed_bytes += taken.missed;
+                self.counters.stale_bytes += taken.stale;
+                self.counters.late += u64::from(taken.late);
                 if let Some(grant) = connection.grant(data) {
                     self.grants.push((data.conn, grant));
                 }
                 self.collect(data.conn, now);
+                self.weigh(data.conn, now);
             }
             Record::HalfClosed(id, direction, at) => {
                 if let Some(connection) = self.connections.get_mut(id) {
@@ -139,9 +195,19 @@ impl Pipeline {
         self.grants.drain(..)
     }
 
+    /// The connections that were given up since the last time.
+    pub(crate) fn evicted(&mut self) -> impl Iterator<Item = ConnId> + '_ {
+        self.evicted.drain(..)
+    }
+
     /// What was counted.
     pub(crate) const fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// What the stitcher counted.
+    pub(crate) const fn stitched(&self) -> stitch::Counters {
+        self.stitcher.counters()
     }
 
     /// Connections now.
@@ -149,19 +215,30 @@ impl Pipeline {
         self.connections.len()
     }
 
-    fn open(&mut self, info: &ConnInfo) {
+    fn open(&mut self, info: &ConnInfo, now: Nanos) {
         if self.connections.len() >= MOST {
-            self.counters.refused += 1;
-            return;
+            self.make_room(now);
         }
         self.counters.connections += 1;
-        self.counters.late += u64::from(info.late);
         self.stitcher.connection_opened(info);
-        let connection = Connection::new(info, self.options);
+        let connection = Connection::new(info, self.options, now);
         if let Some(tgid) = connection.dies_with() {
             self.in_memory.entry(tgid).or_default().insert(info.id);
         }
         self.connections.insert(info.id, connection);
+    }
+
+    /// Gives up what was not used for longest. The end of a connection that is still there may
+    /// have been refused by the ring, and nobody would ever tell of it.
+    fn make_room(&mut self, now: Nanos) {
+        let used = |(id, connection): (&ConnId, &Connection)| (connection.used(), *id);
+        let mut all: Vec<_> = self.connections.iter().map(used).collect();
+        all.select_nth_unstable(EVICTED);
+        for (_, id) in &all[..EVICTED] {
+            self.close(*id, now, Closed::Unseen, now);
+            self.evicted.push(*id);
+        }
+        self.counters.evicted += EVICTED as u64;
     }
 
     fn close(&mut self, id: ConnId, at: Nanos, why: Closed, now: Nanos) {
@@ -169,9 +246,11 @@ impl Pipeline {
             return;
         };
         let owner = connection.dies_with();
+        let held = connection.held();
         connection.closed(at, why);
         self.collect(id, now);
         self.connections.remove(&id);
+        self.unload(held);
         if let Some(tgid) = owner
             && let Some(theirs) = self.in_memory.get_mut(&tgid)
         {
@@ -187,10 +266,15 @@ impl Pipeline {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
+        self.counters.unread.add(connection.take_losses());
         for output in connection.outputs() {
             match output {
                 Output::Started(started) => self.stitcher.started(&started),
-                Output::Finished(call) => self.stitcher.finished(*call, now, &mut self.spans),
+                Output::Finished(call) => {
+                    self.counters.truncated_bodies += u64::from(call.capture.missed_bytes > 0);
+                    self.counters.undecodable_bodies += u64::from(call.capture.undecodable);
+                    self.stitcher.finished(*call, now, &mut self.spans);
+                }
             }
         }
     }

@@ -16,8 +16,8 @@ pub(crate) struct Filter {
     /// Show only calls of this process.
     #[arg(long = "pid", value_name = "PID")]
     pub(crate) pids: Vec<u32>,
-    /// Show only calls of processes whose executable, script or service has this name (`*` and
-    /// `?` stand for any text and any character).
+    /// Show only calls of processes that have this name, or whose executable, script or service
+    /// has it (`*` and `?` stand for any text and any character).
     #[arg(long = "comm", value_name = "NAME")]
     pub(crate) comms: Vec<String>,
     /// Show only calls of the container whose id begins so.
@@ -55,6 +55,7 @@ impl Filter {
             || names
                 .iter()
                 .filter_map(|name| resource.text(name))
+                .chain(resource.comm.as_deref())
                 .any(|name| self.comms.iter().any(|pattern| glob(pattern, name)))
     }
 
@@ -101,7 +102,9 @@ mod tests {
     fn passes(change: impl FnOnce(&mut Filter)) -> [bool; 2] {
         let mut filter = Filter::default();
         change(&mut filter);
-        [chat(), failed_tool()].map(|span| filter.matches(&span, &agent()))
+        let mut resource = agent();
+        resource.comm = Some("uvicorn".to_owned());
+        [chat(), failed_tool()].map(|span| filter.matches(&span, &resource))
     }
 
     fn one(text: &str) -> Vec<String> {
@@ -116,6 +119,7 @@ mod tests {
         assert_eq!(passes(|it| it.pids = vec![4]), [false, false]);
         assert_eq!(passes(|it| it.comms = one("python*")), [true, true]);
         assert_eq!(passes(|it| it.comms = one("agent.py")), [true, true]);
+        assert_eq!(passes(|it| it.comms = one("uvicorn")), [true, true]);
         assert_eq!(passes(|it| it.comms = one("python")), [false, false]);
         assert_eq!(passes(|it| it.containers = one("c0ffee")), [true, true]);
         assert_eq!(passes(|it| it.containers = one("0ffee")), [false, false]);

@@ -9,8 +9,9 @@ use crate::ids::{Context, Nanos, Role};
 use crate::message::{End, ExchangeIndex, Piece, RequestHead, ResponseHead};
 use crate::trace_context::TraceContext;
 
-/// How much of a request's body is read while it is open whether it is a call.
-const MAX_UNDECIDED: usize = 256 * 1024;
+/// How much of a request's body is read while it is open whether it is a call: old clients of MCP
+/// send nothing but the body, with `jsonrpc` behind their arguments.
+const MAX_UNDECIDED: usize = 1 << 20;
 
 /// An exchange that is, or may be, a call.
 pub(super) struct Exchange {
@@ -67,10 +68,7 @@ impl Exchange {
             start: head.at,
             http: HttpFacts::of(head, conn.tls),
             trace: TraceContext::from_headers(&head.headers),
-            capture: Capture {
-                late: conn.late,
-                ..Capture::default()
-            },
+            capture: Capture::default(),
             state: State::Undecided(0),
             readings,
             started: 0,

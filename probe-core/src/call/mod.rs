@@ -353,8 +353,6 @@ pub struct Capture {
     pub undecodable: bool,
     /// A value was cut or a structure was too deep for the reader.
     pub limited: bool,
-    /// The connection was joined late.
-    pub late: bool,
 }
 
 /// Opted-in content, each part capped.

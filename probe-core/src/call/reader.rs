@@ -58,7 +58,6 @@ pub(super) struct Conn {
     pub(super) id: ConnId,
     pub(super) process: ProcessId,
     pub(super) tls: bool,
-    pub(super) late: bool,
 }
 
 impl Reader {
@@ -70,7 +69,6 @@ impl Reader {
                 id: info.id,
                 process: info.process,
                 tls: info.transport == Transport::Tls,
-                late: info.late,
             },
             options,
             exchanges: Vec::new(),

@@ -227,4 +227,6 @@ So a span need not wait for those further out, which end later.
 - Where the server's capture lost the usage and the client's span is still to come, that counts.
 - Agents' spans, and those of loading a model, never count.
 - A server's call to its own helper process (`ollama runner`) is no span at all.
+- Of a call from one node to another each node's probe sees one end, and both may count.
+  Where that is so, sum up the spans of kind SERVER.
 ";

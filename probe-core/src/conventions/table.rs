@@ -113,7 +113,6 @@ table! {
     MISSED_BYTES: Int, All("telemetry.kaos.capture.missed_bytes"), "Bytes of bodies that were not captured";
     UNDECODABLE: Bool, All("telemetry.kaos.capture.undecodable"), "True where a body's encoding is unknown or broken";
     LIMITED: Bool, All("telemetry.kaos.capture.limited"), "True where a value was cut or a structure was too deep for the reader";
-    LATE: Bool, All("telemetry.kaos.capture.late"), "True where the connection was joined late";
     LOST_END: Bool, All("telemetry.kaos.capture.lost_end"), "True where a hole in the capture hides the call's end";
     CONTENT_TRUNCATED: Bool, All("telemetry.kaos.content.truncated"), "True where opted-in content was cut at its cap";
     LEGACY_SYSTEM: String, Legacy("gen_ai.system"), "The provider by its old name";

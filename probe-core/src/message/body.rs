@@ -81,6 +81,21 @@ impl Body {
         self.content = Content::Unwanted;
     }
 
+    /// About how many bytes of memory its decoder takes.
+    pub(super) fn held(&self) -> usize {
+        match &self.content {
+            Content::Decoding(decoder) => decoder.held(),
+            _ => 0,
+        }
+    }
+
+    /// Gives its decoder up: what follows is told as undecodable.
+    pub(super) fn shed(&mut self) {
+        if matches!(self.content, Content::Decoding(_)) {
+            self.content = Content::Unknown;
+        }
+    }
+
     /// How many more bytes the body has, where that is known.
     pub(super) const fn left(&self) -> Option<u64> {
         match self.framing {

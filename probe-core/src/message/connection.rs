@@ -65,6 +65,17 @@ pub struct Losses {
     pub pipelines: u32,
     /// Bodies whose chunks were lost sight of.
     pub chunks: u32,
+    /// Connections that changed to another protocol, which is not read.
+    pub upgrades: u32,
+}
+
+/// About how many bytes of memory messages under way take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Heads that are not whole, and responses that came before their requests.
+    pub heads: usize,
+    /// Decoders of coded bodies.
+    pub decoders: usize,
 }
 
 impl Connection {
@@ -124,6 +135,13 @@ impl Connection {
         self.protocol
     }
 
+    /// Whether nothing more of it will be read.
+    #[must_use]
+    pub fn is_ignored(&self) -> bool {
+        let ignored = |half: &Half| matches!(half.place, Place::Ignored);
+        self.halves.iter().all(ignored)
+    }
+
     /// Which end of the connection the observed process is, once a request was seen.
     #[must_use]
     pub const fn role(&self) -> Option<Role> {
@@ -152,10 +170,37 @@ impl Connection {
         self.exchanges.len()
     }
 
-    /// What could not be read so far.
+    /// About how much memory the messages under way take.
     #[must_use]
-    pub const fn losses(&self) -> Losses {
-        self.losses
+    pub fn held(&self) -> Held {
+        let [a, b] = self.halves.each_ref().map(Half::held);
+        Held {
+            heads: a.heads + b.heads,
+            decoders: a.decoders + b.decoders,
+        }
+    }
+
+    /// Forgets what was kept of heads, as if it had not been captured.
+    pub fn shed_heads<H: Handler>(&mut self, at: Nanos, handler: &mut H) {
+        for direction in [Direction::In, Direction::Out] {
+            if self.halves[direction.index()].partial.is_some() {
+                self.gap(direction, 1, at, handler);
+            }
+        }
+    }
+
+    /// Gives decoders up: what follows of their bodies is told as undecodable.
+    pub fn shed_decoders(&mut self) {
+        for half in &mut self.halves {
+            if let Place::Body(body) = &mut half.place {
+                body.shed();
+            }
+        }
+    }
+
+    /// What could not be read since the last time.
+    pub fn take_losses(&mut self) -> Losses {
+        std::mem::take(&mut self.losses)
     }
 
     /// Takes some of a record's bytes: how many. 0 only when the place has changed.

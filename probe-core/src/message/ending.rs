@@ -14,6 +14,8 @@ pub enum Closed {
     Peer,
     /// The observed process ended.
     Exit,
+    /// Nobody knows: it is followed no longer.
+    Unseen,
 }
 
 impl Connection {
@@ -55,6 +57,7 @@ impl Connection {
     pub fn closed<H: Handler>(&mut self, at: Nanos, why: Closed, handler: &mut H) {
         let end = match (why, self.first_closed.and_then(|first| self.side(first))) {
             (Closed::Exit, _) => End::ProcessGone,
+            (Closed::Unseen, _) => End::Lost,
             (_, Some(Side::Request)) => End::ClientGone,
             (_, Some(Side::Response)) => End::ServerGone,
             (Closed::Local, None) => gone(self.role),
@@ -62,6 +65,12 @@ impl Connection {
                 Role::Client => Role::Server,
                 Role::Server => Role::Client,
             })),
+        };
+        // What was not seen has no time of its own.
+        let last = self.halves.iter().map(|half| half.last).max();
+        let at = match why {
+            Closed::Unseen => last.unwrap_or(at),
+            Closed::Local | Closed::Peer | Closed::Exit => at,
         };
         self.responses_ended(end, at, handler);
         self.ignore(self.protocol);
@@ -146,7 +155,7 @@ impl Connection {
         let responses = self.half(Side::Response);
         let last = responses.last;
         match &responses.place {
-            Place::Body(_) if end == End::ProcessGone => {}
+            Place::Body(_) if matches!(end, End::ProcessGone | End::Lost) => {}
             Place::Body(body) if body.ends_with_connection() && by_server => {
                 self.finish_response(at, handler);
             }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::Held;
 use super::body::Body;
 use super::head::{MAX_HEAD, Moment, Partial, Whole, find_end};
 use super::start::{Start, judge};
@@ -57,6 +58,17 @@ impl Half {
     pub(super) fn go(&mut self, place: Place) {
         self.place = place;
         self.partial = None;
+    }
+
+    /// About how much memory the message under way takes.
+    pub(super) fn held(&self) -> Held {
+        Held {
+            heads: self.partial.as_ref().map_or(0, |it| it.bytes.capacity()),
+            decoders: match &self.place {
+                Place::Body(body) => body.held(),
+                Place::Head | Place::Search | Place::Ignored => 0,
+            },
+        }
     }
 
     /// Whether a response, or the start of one, is kept for a request that is still to come.

@@ -14,7 +14,7 @@ mod response;
 pub mod sse;
 mod start;
 
-pub use connection::{Connection, Losses, MAX_EARLY, Protocol};
+pub use connection::{Connection, Held, Losses, MAX_EARLY, Protocol};
 pub use ending::Closed;
 
 use crate::ids::{Context, Nanos, Role};

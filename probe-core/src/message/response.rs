@@ -145,6 +145,7 @@ impl Connection {
     }
 
     fn upgrade<H: Handler>(&mut self, at: Nanos, handler: &mut H) {
+        self.losses.upgrades += 1;
         self.end_front(End::Upgraded, at, handler);
         self.end_all(End::Lost, at, handler);
         self.ignore(self.protocol);

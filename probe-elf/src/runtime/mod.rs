@@ -19,7 +19,10 @@ pub use python::PythonFacts;
 use crate::dynamic::Dynamic;
 use crate::image::{Image, Machine};
 use crate::tls::{self, OpenSslSites};
-use crate::{Error, symbols};
+use crate::{Error, budget, symbols};
+
+/// The most bytes of a file that are read: its symbols, its marks, and Go's table of names.
+const BUDGET: u64 = 192 << 20;
 
 /// The language runtime that a file carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,19 +71,22 @@ impl Facts {
 
 /// Finds out what a file is.
 pub fn inspect<'d, R: ReadRef<'d>>(data: R) -> Result<Facts, Error> {
-    let image = Image::parse(data)?;
-    let dynamic = Dynamic::read(&image);
-    let openssl = tls::sites_of(&image)?;
-    let go = go::inspect(&image);
+    budget::within(BUDGET, data, |data| facts_of(&Image::parse(data)?))
+}
+
+fn facts_of<'d, R: ReadRef<'d>>(image: &Image<R>) -> Result<Facts, Error> {
+    let dynamic = Dynamic::read(image);
+    let openssl = tls::sites_of(image)?;
+    let go = go::inspect(image);
     // Go keeps its names elsewhere, and symbols are better evidence than marks.
     let marks = if go.is_some() || openssl.is_some() {
         Marks::default()
     } else {
-        marks::search(&image)
+        marks::search(image)
     };
     let runtime = match go {
         Some(go) => Runtime::Go(go),
-        None => runtime_of(&image, &dynamic, &marks)?,
+        None => runtime_of(image, &dynamic, &marks)?,
     };
     Ok(Facts {
         machine: image.machine(),

@@ -16,16 +16,20 @@ use object::read::ReadRef;
 
 pub use site::{Abi, Cost, Forward, Function, OpenSslSites, Site, When};
 
-use crate::Error;
 use crate::image::{Image, Machine};
 use crate::symbols::{self, Symbol};
+use crate::{Error, budget};
+
+/// The most bytes of a file that are read for its hooks. `libtorch`, which every server of models
+/// maps, has 50 MB of symbols.
+const BUDGET: u64 = 96 << 20;
 
 /// Finds the hook sites of a shared libssl, or of an executable or library that defines
 /// OpenSSL's functions under their names.
 ///
 /// `None` if the file defines neither reading nor writing.
 pub fn openssl_sites<'d, R: ReadRef<'d>>(data: R) -> Result<Option<OpenSslSites>, Error> {
-    sites_of(&Image::parse(data)?)
+    budget::within(BUDGET, data, |data| sites_of(&Image::parse(data)?))
 }
 
 /// As [`openssl_sites`], of an image that is parsed already.

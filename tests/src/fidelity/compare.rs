@@ -185,7 +185,7 @@ fn differences(call: &Record, span: &SeenSpan) -> Vec<String> {
     if span.end < span.start {
         wrong.push("it ends before it starts".to_owned());
     }
-    let marks = ["missed_bytes", "undecodable", "limited", "late", "lost_end"];
+    let marks = ["missed_bytes", "undecodable", "limited", "lost_end"];
     for mark in marks.map(|mark| format!("telemetry.kaos.capture.{mark}")) {
         if span.attributes.contains_key(&mark) {
             wrong.push(format!("it is marked {mark}"));

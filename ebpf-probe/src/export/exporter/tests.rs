@@ -261,6 +261,27 @@ async fn a_refusal_for_now_is_tried_again_and_one_for_good_is_counted() {
 }
 
 #[tokio::test]
+async fn a_batch_that_is_too_large_goes_in_parts_and_a_span_alone_is_dropped() {
+    for (grpc, too_large) in [(true, 8), (false, 413)] {
+        let mut collector = Collector::start(grpc).await;
+        let refusals = [too_large; 3];
+        collector.refusals.lock().unwrap().extend(refusals);
+        let running = start(collector.address, grpc, &[]);
+        for name in ["a", "b", "c", "d"] {
+            running.record(name);
+        }
+        assert_eq!(collector.next().await.names(), ["a", "b", "c", "d"]);
+        assert_eq!(collector.next().await.names(), ["a", "b"]);
+        assert_eq!(collector.next().await.names(), ["a"]);
+        assert_eq!(collector.next().await.names(), ["b"]);
+        assert_eq!(collector.next().await.names(), ["c", "d"]);
+        let dropped = running.labelled(&selfmetrics::SPANS_DROPPED, "too_large");
+        assert_eq!(dropped, 1);
+        assert_eq!(running.exporter.shutdown(Duration::from_secs(5)).await, 0);
+    }
+}
+
+#[tokio::test]
 async fn an_unsampled_span_is_measured_but_not_exported() {
     let mut collector = Collector::start(false).await;
     let running = start(collector.address, false, &[]);

@@ -228,6 +228,11 @@ fn response(grpc: bool, refusal: Option<u16>) -> Response<BoxBody<Bytes, Infalli
     }
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from(refusal.unwrap_or(0)));
+    if refusal == Some(8) {
+        // What a server in Go says of a message beyond its limit.
+        let text = "grpc: received message larger than max (8 vs. 4)";
+        trailers.insert("grpc-message", HeaderValue::from_static(text));
+    }
     let frame = Full::new(Bytes::from_static(&[0; 5]));
     let body = frame.with_trailers(async { Some(Ok(trailers)) }).boxed();
     let response = Response::builder().header("content-type", "application/grpc");

@@ -86,6 +86,9 @@ fn refusal(status: &Status) -> SendError {
         return retry(Reason::Unreachable);
     }
     let reason = Reason::Grpc(status.code().into());
+    if is_too_large(status) {
+        return SendError::TooLarge(reason);
+    }
     match status.code() {
         // ResourceExhausted is to be tried again only where the server hints when (OTLP), but
         // collectors behind a memory limiter answer so without a hint, and the queue is bounded.
@@ -101,6 +104,14 @@ fn refusal(status: &Status) -> SendError {
         },
         _ => SendError::Fatal(reason),
     }
+}
+
+/// Whether the message was longer than the server takes. There is no code for that alone: Go says
+/// so by `ResourceExhausted`, as memory limiters do, and tonic by `OutOfRange`.
+fn is_too_large(status: &Status) -> bool {
+    let text = status.message();
+    matches!(status.code(), Code::ResourceExhausted | Code::OutOfRange)
+        && (text.contains("larger than max") || text.contains("too large"))
 }
 
 /// gRPC's own retry hint, in milliseconds (gRFC A6, "Pushback").

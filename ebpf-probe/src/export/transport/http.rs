@@ -92,7 +92,8 @@ fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// 429, 502, 503 and 504 may be tried again, all others not (OTLP/HTTP, "Failures").
+/// 429, 502, 503 and 504 may be tried again, and 413 in smaller parts; all others not (OTLP/HTTP,
+/// "Failures").
 fn refusal(response: &Response<Incoming>) -> SendError {
     let status = response.status().as_u16();
     let reason = Reason::Http(status);
@@ -103,6 +104,9 @@ fn refusal(response: &Response<Incoming>) -> SendError {
             reason,
             after: after.map(Duration::from_secs),
         };
+    }
+    if status == 413 {
+        return SendError::TooLarge(reason);
     }
     SendError::Fatal(reason)
 }

@@ -8,6 +8,7 @@ use probe_core::trace_context::SpanId;
 
 use super::{Item, Trace, cut_line};
 use crate::export::clock::Clock;
+use crate::view::content;
 use crate::view::escape::escape;
 use crate::view::format;
 use crate::view::terminal::Terminal;
@@ -23,6 +24,10 @@ pub(super) fn lines(trace: &Trace, terminal: &Terminal, clock: Clock) -> Vec<Str
     for (item, branch) in ordered(&trace.items) {
         let text = cut_line(&format!("{branch}{}", call(item)), terminal);
         lines.push(paint(&text, &item.span, terminal));
+        let below = branch.replace("├─ ", "│  ").replace("└─ ", "   ");
+        for part in content::lines(&item.span) {
+            lines.push(cut_line(&format!("{below}   {part}"), terminal));
+        }
     }
     if trace.more > 0 {
         lines.push(format!("└─ and {} more calls", trace.more));

@@ -145,7 +145,7 @@ fn a_body_that_never_tells_is_given_up() {
     let mut run = Run::new(&script);
     run.reader.request_body(0, Piece::Bytes(b"{\"a\":["), 1);
     assert_eq!(run.reader.take_wish(), Some(Wish::Full));
-    for _ in 0..300 {
+    for _ in 0..1100 {
         run.reader
             .request_body(0, Piece::Bytes(&b"[1],".repeat(256)), 1);
     }

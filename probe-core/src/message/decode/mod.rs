@@ -80,6 +80,16 @@ impl Decoder {
         }
     }
 
+    /// About how many bytes of memory it takes: a large window is filled by what it gives out.
+    pub(super) fn held(&self) -> usize {
+        let window = match self.kind {
+            Kind::Gzip(_) | Kind::Deflate(_) => 0,
+            Kind::Brotli(_) => self.budget.output.min(16 << 20),
+            Kind::Zstd(_) => self.budget.output.min(8 << 20),
+        };
+        BASE + usize::try_from(window).unwrap_or(usize::MAX - BASE)
+    }
+
     /// Takes the next encoded bytes and hands what they decode to to `sink`.
     pub(super) fn push(
         &mut self,
@@ -100,6 +110,8 @@ impl Decoder {
     }
 }
 
+/// What a decoder takes at its start.
+const BASE: usize = 48 << 10;
 /// The most that one body may decode to.
 const MAX_OUTPUT: u64 = 256 << 20;
 /// The most output bytes that an input byte may bring, beyond [`FREE_OUTPUT`]. JSON and text

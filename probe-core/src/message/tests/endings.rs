@@ -2,7 +2,7 @@
 
 use super::driver::{Cut, Do, Stage, c, lines, play_all_ways, s};
 use crate::ids::Role;
-use crate::message::Closed;
+use crate::message::{Closed, End};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 const PART: &str = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart";
@@ -16,12 +16,14 @@ fn end(role: Role, script: &[Do]) -> String {
 
 #[test]
 fn in_the_middle_of_a_response() {
-    use Closed::{Exit, Local, Peer};
+    use Closed::{Exit, Local, Peer, Unseen};
     let close = Do::Close;
     for (rest, as_client, as_server) in [
         (vec![close(Local)], "ClientGone", "ServerGone"),
         (vec![close(Peer)], "ServerGone", "ClientGone"),
         (vec![close(Exit)], "ProcessGone", "ProcessGone"),
+        (vec![close(Unseen)], "Lost", "Lost"),
+        (vec![Do::FinC, close(Unseen)], "Lost", "Lost"),
         (vec![Do::FinC, close(Local)], "ClientGone", "ClientGone"),
         (vec![Do::FinS], "ServerGone", "ServerGone"),
         (vec![Do::FinS, close(Exit)], "ServerGone", "ServerGone"),
@@ -36,7 +38,7 @@ fn in_the_middle_of_a_response() {
 
 #[test]
 fn a_body_that_ends_with_the_connection() {
-    use Closed::{Exit, Local, Peer};
+    use Closed::{Exit, Local, Peer, Unseen};
     let close = Do::Close;
     for (rest, wanted) in [
         (vec![Do::FinS], "Complete"),
@@ -45,10 +47,19 @@ fn a_body_that_ends_with_the_connection() {
         (vec![Do::FinC, close(Peer)], "ClientGone"),
         (vec![Do::FinC, Do::FinS], "Complete"),
         (vec![close(Exit)], "ProcessGone"),
+        (vec![close(Unseen)], "Lost"),
     ] {
         let script = [&[c(GET), s(OPEN_END)][..], &rest].concat();
         assert_eq!(end(Role::Client, &script), wanted, "{rest:?}");
     }
+}
+
+#[test]
+fn what_is_followed_no_longer_ends_with_its_last_byte() {
+    let script = [c(GET), s(PART), Do::HoleS(1), Do::Close(Closed::Unseen)];
+    let mut stage = Stage::new(Role::Client, false, Cut::None);
+    let seen = &stage.play(&script).notes.seen[0];
+    assert_eq!(seen.end, Some((End::Lost, 2)));
 }
 
 #[test]

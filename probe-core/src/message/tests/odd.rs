@@ -103,7 +103,7 @@ fn a_long_head_is_read_and_a_longer_one_is_not() {
     }
     let mut stage = Stage::new(Role::Client, false, Cut::None);
     stage.play(&[c(GET), s(OK), c(head(66_000)), s(OK)]);
-    assert_eq!(stage.connection.losses().long_heads, 1);
+    assert_eq!(stage.connection.take_losses().long_heads, 1);
     let long_answer = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(66_000));
     assert_eq!(
         lines(&play(&[c(GET), s(long_answer), c(GET)])),
@@ -182,7 +182,7 @@ fn too_many_requests_in_a_row_are_given_up() {
     let mut stage = Stage::new(Role::Client, false, Cut::None);
     stage.play(&[c(GET.repeat(70)), s(OK)]);
     assert_eq!(stage.notes.seen.len(), 64);
-    assert_eq!(stage.connection.losses().pipelines, 1);
+    assert_eq!(stage.connection.take_losses().pipelines, 1);
     assert!(stage.notes.seen.iter().all(|seen| seen.end.is_some()));
 }
 

@@ -148,7 +148,6 @@ fn common(
     for (key, mark) in [
         (&table::UNDECODABLE, capture.undecodable),
         (&table::LIMITED, capture.limited),
-        (&table::LATE, capture.late),
         (&table::LOST_END, call.ended == End::Lost),
     ] {
         if mark {

@@ -259,13 +259,12 @@ fn what_the_capture_missed_is_marked() {
     call.capture.missed_bytes = 100;
     call.capture.undecodable = true;
     call.capture.limited = true;
-    call.capture.late = true;
     call.ended = End::Lost;
     let marked = span(&call);
     let missed = attribute(&marked, "telemetry.kaos.capture.missed_bytes");
     assert_eq!(missed, Some(&Value::Int(100)));
     let clean = span(&chat(0, 1, Role::Client, 10, 40));
-    for mark in ["undecodable", "limited", "late", "lost_end"] {
+    for mark in ["undecodable", "limited", "lost_end"] {
         let name = format!("telemetry.kaos.capture.{mark}");
         assert_eq!(
             attribute(&marked, &name),
