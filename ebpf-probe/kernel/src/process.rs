@@ -7,7 +7,7 @@ use probe_common::maps::{POLICY_OFF, Process, counter};
 use probe_common::record::{IN, Kind};
 
 use crate::kernel;
-use crate::maps::{PROCESSES, SETTINGS, count};
+use crate::maps::{PROCESSES, PYTHONS, SETTINGS, count};
 use crate::records::{header, send};
 
 /// The current process, if it is opted in.
@@ -71,6 +71,11 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
     if PROCESSES.insert(tgid, process, 0).is_err() {
         count(counter::PROCESSES_FULL, 1);
     }
+    // The child has the same program at the same addresses.
+    // SAFETY: the value is copied at once.
+    if let Some(python) = (unsafe { PYTHONS.get(parent) }).copied() {
+        let _ = PYTHONS.insert(tgid, python, 0);
+    }
     if process.policy != POLICY_OFF {
         send(&header(Kind::Fork, IN, u64::from(tgid), process.start));
     }
@@ -80,6 +85,7 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
 /// User space looks at each new program: a selector may want it.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn process_exec(_: BtfTracePointContext) -> i32 {
+    let _ = PYTHONS.remove((bpf_get_current_pid_tgid() >> 32) as u32);
     send(&header(Kind::Exec, IN, 0, kernel::process_start()));
     0
 }
@@ -97,6 +103,7 @@ pub fn process_exit(_: BtfTracePointContext) -> i32 {
     if let Some(process) = known {
         // The last two may end at once: one of them tells.
         if PROCESSES.remove(tgid).is_ok() {
+            let _ = PYTHONS.remove(tgid);
             send(&header(Kind::Exit, IN, 0, process.start));
         }
     }

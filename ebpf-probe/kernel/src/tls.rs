@@ -140,6 +140,7 @@ pub fn tls_return(ctx: RetProbeContext) -> u32 {
         sk: call.sk,
         pointer: ssl,
         transport: TLS,
+        hasty: false,
     };
     if call.sk != 0 && c.socket == 0 {
         bind(c, &operation);

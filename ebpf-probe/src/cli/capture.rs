@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use probe_core::call;
-use probe_core::span::Span;
 use probe_core::stitch::{self, Stitcher};
 
 use crate::discover::{Discovery, Options, Request, Requests, host, queue};
 use crate::export::resource::Registry;
 use crate::export::selfmetrics;
 use crate::kernel;
-use crate::pipeline::{Driver, Handles, Pipeline};
+use crate::pipeline::{Driver, Handles, Leaving, Pipeline};
 
 /// How long discovery may take for what was asked of it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,8 +35,8 @@ pub(super) struct Setup {
     pub(super) counters: selfmetrics::Counters,
     /// Takes what was counted, now and then.
     pub(super) counted: Box<dyn FnMut(&kernel::Counters) + Send>,
-    /// Takes spans, on the reader's thread.
-    pub(super) spans: Box<dyn FnMut(Span) + Send>,
+    /// Takes calls that ended, and spans, on the reader's thread.
+    pub(super) spans: Box<dyn FnMut(Leaving) + Send>,
 }
 
 /// A running capture.

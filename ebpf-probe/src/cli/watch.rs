@@ -54,21 +54,27 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
     }
     let (sender, spans) = sync_channel::<Arc<Span>>(WAITING);
     let sink = Arc::clone(&exporter);
-    let setup = args
-        .output
-        .setup(Wanted::everything(), &sinks, move |span| {
-            let span = Arc::new(span);
-            output::record(&sink, &span);
-            if sender.try_send(span).is_err() {
-                tracing::warn!("the output is too slow: a call was not shown");
-            }
-        });
-    let capture = Capture::start(setup)?;
     let mode = match (args.tree, args.json) {
         (true, _) => Mode::Tree,
         (_, true) => Mode::Json,
         _ => Mode::Lines,
     };
+    let setup = args
+        .output
+        .setup(Wanted::everything(), &sinks, move |leaving| {
+            output::record(&sink, &leaving);
+            // A line says that a call has ended, and waits for no parent.
+            let shown = match mode {
+                Mode::Lines => leaving.ended(),
+                Mode::Tree | Mode::Json => leaving.span(),
+            };
+            if let Some(span) = shown
+                && sender.try_send(Arc::clone(span)).is_err()
+            {
+                tracing::warn!("the output is too slow: a call was not shown");
+            }
+        });
+    let capture = Capture::start(setup)?;
     let terminal = Terminal::of_stdout();
     if mode != Mode::Json {
         let _ = writeln!(

@@ -8,6 +8,7 @@ mod libraries;
 mod pods;
 mod ports;
 pub(crate) mod proc;
+mod python;
 mod redact;
 mod requests;
 mod script;
@@ -25,6 +26,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use self::libraries::Libraries;
 use self::proc::Process;
+use self::python::Pythons;
 pub(crate) use self::requests::{Asked, Request, Requests, queue};
 pub(crate) use self::selector::Selector;
 use crate::export::resource::Registry;
@@ -61,6 +63,7 @@ pub(crate) struct Discovery {
     options: Options,
     control: Control,
     libraries: Libraries,
+    pythons: Pythons,
     registry: Arc<Registry>,
     facts: Sender<(ProcessId, ProcessFacts)>,
     /// Opted-in processes, with the start time that the kernel half uses once it is known.
@@ -90,6 +93,7 @@ impl Discovery {
             options,
             control,
             libraries: Libraries::default(),
+            pythons: Pythons::default(),
             registry,
             facts,
             opted_in: HashMap::new(),
@@ -289,6 +293,7 @@ impl Discovery {
     fn look_at_libraries(&mut self, tgid: u32) {
         for mapped in proc::mapped(tgid) {
             self.libraries.meet(tgid, &mapped, &mut self.control);
+            self.pythons.meet(tgid, &mapped, &mut self.control);
         }
     }
 

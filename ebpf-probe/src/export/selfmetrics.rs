@@ -130,6 +130,15 @@ pub(crate) const KERNEL: Def = labelled(
     ),
     "kind",
 );
+/// Calls that observed processes made, by how their parent inside the process was found.
+pub(crate) const PARENTS: Def = labelled(
+    &counter(
+        "kaos_probe.parents",
+        "{call}",
+        "Calls that observed processes made, by how their parent inside the process was found, or why there is none",
+    ),
+    "kind",
+);
 /// Finished calls by operation.
 pub(crate) const CALLS: Def = labelled(
     &counter(
@@ -193,7 +202,7 @@ pub(crate) const KUBERNETES_ERRORS: Def = labelled(
 );
 
 /// All metrics of the probe itself.
-const ALL: [&Def; 19] = [
+const ALL: [&Def; 20] = [
     &RING_REFUSALS,
     &RECORDS,
     &BYTES,
@@ -205,6 +214,7 @@ const ALL: [&Def; 19] = [
     &CONNECTIONS,
     &PROCESSES,
     &HTTP2_CONNECTIONS,
+    &PARENTS,
     &CALLS,
     &SPANS_EXPORTED,
     &SPANS_UNSAMPLED,

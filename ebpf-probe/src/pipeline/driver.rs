@@ -7,11 +7,10 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use probe_core::ids::{ConnId, ProcessId};
-use probe_core::span::Span;
 use probe_core::stitch::facts::ProcessFacts;
 use probe_core::stream::Record;
 
-use super::Pipeline;
+use super::{Leaving, Pipeline};
 use crate::discover::{Request, Requests};
 use crate::export::clock::monotonic_now;
 use crate::export::selfmetrics;
@@ -40,8 +39,8 @@ pub(crate) struct Handles {
     pub(crate) requests: Requests,
     /// From discovery.
     pub(crate) facts: Receiver<(ProcessId, ProcessFacts)>,
-    /// Takes finished spans.
-    pub(crate) spans: Box<dyn FnMut(Span) + Send>,
+    /// Takes calls that ended, and spans.
+    pub(crate) spans: Box<dyn FnMut(Leaving) + Send>,
     /// The probe's own counters.
     pub(crate) counters: selfmetrics::Counters,
     /// Set to end.
@@ -169,11 +168,26 @@ impl Driver {
         set(&selfmetrics::LOST_BYTES, counted.missed_bytes);
         set(&selfmetrics::LATE_ATTACHMENTS, counted.late);
         set(&selfmetrics::CONNECTIONS, self.pipeline.len() as u64);
+        let stitched = self.pipeline.stitched();
+        for (kind, count) in [
+            ("exact", stitched.exact),
+            ("inferred", stitched.inferred),
+            ("none_idle", stitched.idle),
+            ("none_several", stitched.several),
+            ("none_other_context", stitched.other),
+            ("none_shared_context", stitched.shared),
+            ("none_crowded", stitched.crowded),
+            ("contradicted", stitched.contradicted),
+            ("requests_refused", stitched.requests_refused),
+        ] {
+            let def = &selfmetrics::PARENTS;
+            self.handles.counters.labelled(def, kind).set(count);
+        }
     }
 
     fn send_spans(&mut self) {
-        for span in self.pipeline.spans() {
-            (self.handles.spans)(span);
+        for leaving in self.pipeline.leaving() {
+            (self.handles.spans)(leaving);
         }
     }
 }

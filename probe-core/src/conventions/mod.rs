@@ -206,7 +206,8 @@ A hole in our own capture is never an error.
 
 ## Parents
 
-- A client's span is the child of the `traceparent` on its request; without one it begins a trace.
+- A client's span is the child of the `traceparent` on its request; without one, of the request
+  that its process served with it ([parents.md](parents.md)); without that it begins a trace.
 - A server's span is the child of our client's span where both ends of the connection are seen;
   else of the `traceparent` on its request; without one it begins a trace.
 - An MCP message's context in `params._meta` is the parent, that of the HTTP header is a link.

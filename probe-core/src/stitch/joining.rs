@@ -18,6 +18,7 @@ impl Stitcher {
                     self.wake.push_back(one);
                 }
             }
+            self.wake_waiters(one.into());
         }
     }
 

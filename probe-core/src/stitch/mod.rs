@@ -1,10 +1,15 @@
 //! Calls in, spans with parents out.
 //!
-//! A call becomes one span, as soon as its place is known: most leave with the call's last byte,
-//! none waits longer than [`Config::hold`].
+//! A call becomes one span, as soon as its place is known: most leave with the call's last byte.
+//! What it is is known [`Config::hold`] after its end at the latest; who its parent is may have
+//! to wait for the answer of a request that its process serves. Such calls are told of before,
+//! by [`Stitcher::ended`].
 //!
 //! - `connections` finds the two ends of a connection, `joining` the two ends of a call.
-//! - `waiting` says when a call leaves, `release` how, and `parents` who its parent is.
+//! - `waiting` says when a call is complete, `decide` what it is, `parents` who its parent is, and
+//!   `release` lets it go.
+//! - `requests` and `contexts` keep what processes serve and how, `inside` and `descent` judge
+//!   which request a call was made for, `serving` waits for that, `naming` names its span.
 //! - `agents` and `hops` keep agents, proxies and a server's own helpers out of the sums.
 //! - `render` writes names and attributes.
 //!
@@ -16,22 +21,29 @@ mod agents;
 mod calls;
 mod config;
 mod connections;
+mod contexts;
+mod decide;
+mod descent;
 pub mod facts;
 mod hops;
 mod ids;
+mod inside;
 mod joining;
 mod lineage;
+mod naming;
 mod parents;
 mod processes;
 mod release;
 mod render;
+mod requests;
+mod serving;
 #[cfg(test)]
 mod tests;
 mod timers;
 mod waiting;
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use self::calls::Live;
 pub use self::config::{Config, Counters};
@@ -39,8 +51,9 @@ use self::connections::Connections;
 use self::facts::ProcessFacts;
 use self::ids::IdSource;
 use self::processes::Processes;
+use self::requests::Requests;
 use self::timers::{Timer, Timers};
-use crate::call::{Call, CallKey, CallKind, Started};
+use crate::call::{Call, CallKey, ExchangeKey, Started};
 use crate::ids::{ConnId, ConnInfo, Nanos, ProcessId};
 use crate::message::End;
 use crate::span::Span;
@@ -53,10 +66,19 @@ pub struct Stitcher {
     connections: Connections,
     processes: Processes,
     calls: HashMap<CallKey, Live>,
+    requests: Requests,
+    /// Finished calls that wait for what becomes of a request.
+    waiters: HashMap<ExchangeKey, Vec<CallKey>>,
+    waiting: HashSet<CallKey>,
     /// Calls whose readiness may have changed.
     wake: VecDeque<CallKey>,
     timers: Timers,
-    /// Spans that left to make room, until the caller takes spans again.
+    /// The requests whose spans are being named.
+    naming: Vec<ExchangeKey>,
+    /// Calls that have ended and whose place is not settled, until the caller takes them.
+    told: Vec<Span>,
+    /// Spans that left to make room, or because they were named, until the caller takes spans
+    /// again.
     evicted: Vec<Span>,
     counters: Counters,
 }
@@ -70,8 +92,13 @@ impl Stitcher {
             connections: Connections::new(config.max_connections),
             processes: Processes::new(config.max_processes),
             calls: HashMap::new(),
+            requests: Requests::new(config.max_requests),
+            waiters: HashMap::new(),
+            waiting: HashSet::new(),
             wake: VecDeque::new(),
             timers: Timers::default(),
+            naming: Vec::new(),
+            told: Vec::new(),
             evicted: Vec::new(),
             counters: Counters::default(),
             config,
@@ -129,6 +156,7 @@ impl Stitcher {
     /// A process ended; its calls are finished before or soon after.
     pub fn process_gone(&mut self, id: ProcessId, now: Nanos) {
         let at = now.saturating_add(self.config.linger);
+        self.timers.add(at, Timer::Gone(id));
         for key in self.processes.gone(id) {
             self.timers.add(at, Timer::Abandon(key));
         }
@@ -149,15 +177,20 @@ impl Stitcher {
         self.abandon(key, out);
     }
 
+    /// Calls that have ended, before their spans leave: all of the span is known but its trace, its
+    /// parent and its links. The span follows, marked [`Span::late`]. Sums take a call here, or at
+    /// its span where that is not late.
+    pub fn ended(&mut self) -> impl Iterator<Item = Span> + '_ {
+        self.told.drain(..)
+    }
+
     /// A call ended. Pushes the spans that can leave now; `now` is the clock, not the call's end.
     pub fn finished(&mut self, call: Call, now: Nanos, out: &mut Vec<Span>) {
         let key = call.key;
-        if matches!(call.kind, CallKind::AgentCard { .. }) {
-            self.learn_card(&call);
-            self.abandon(key, out);
-        } else if self.begin(&as_started(&call)) {
+        self.learn_card(&call);
+        if self.begin(&as_started(&call)) {
             self.note(call, now);
-        } else {
+        } else if !call.kind.is_card() {
             self.release_alone(&call, out);
         }
         self.settle(now, out);
@@ -170,7 +203,12 @@ impl Stitcher {
             match timer {
                 Timer::Release(key) => self.expire(key, out),
                 Timer::Abandon(key) => self.abandon_unfinished(key, out),
+                Timer::Forget(conn) if self.must_stay(conn) => {
+                    let later = now.saturating_add(self.config.linger);
+                    self.timers.add(later, Timer::Forget(conn));
+                }
                 Timer::Forget(conn) => self.forget(conn, out),
+                Timer::Gone(process) => self.requests_gone(process),
             }
             self.settle(now, out);
         }
@@ -190,6 +228,9 @@ impl Stitcher {
     /// Lets everything go, at the end.
     pub fn drain(&mut self, now: Nanos, out: &mut Vec<Span>) {
         self.settle(now, out);
+        // Nothing more will be told.
+        self.config.max_waiting = 0;
+        self.waiting.clear();
         // Inner calls first, as they would have left.
         let mut calls: Vec<_> = self
             .calls
@@ -203,7 +244,11 @@ impl Stitcher {
         for (_, key) in calls {
             self.abandon(key, out);
         }
+        for request in self.requests.owed() {
+            self.owe(request);
+        }
         self.wake.clear();
+        out.append(&mut self.evicted);
     }
 
     /// Forgets a connection; its last calls leave while its addresses are still known.

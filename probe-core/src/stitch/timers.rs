@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::call::CallKey;
-use crate::ids::{ConnId, Nanos};
+use crate::ids::{ConnId, Nanos, ProcessId};
 
 /// Something to be done later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(super) enum Timer {
     Abandon(CallKey),
     /// A closed connection's last calls should have been finished.
     Forget(ConnId),
+    /// The requests of an ended process tell nothing any more.
+    Gone(ProcessId),
 }
 
 /// The timers in the order of their times. Those whose cause is gone do nothing when they come;

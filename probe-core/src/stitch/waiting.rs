@@ -19,7 +19,7 @@ impl Stitcher {
         }
     }
 
-    /// Whether nothing that may still come would change the span.
+    /// Whether nothing that may still come would change the span, but for its place.
     pub(super) fn is_ready(&self, key: CallKey, now: Nanos) -> bool {
         let Some(live) = self.calls.get(&key) else {
             return false;
@@ -36,6 +36,12 @@ impl Stitcher {
         if self.is_runner_hop(call) {
             return true;
         }
+        if call.kind.is_card() {
+            return match live.role {
+                Role::Server => !self.may_be_named(live),
+                Role::Client => live.peer.is_none(),
+            };
+        }
         match live.role {
             Role::Server => {
                 let has_client = live.peer.is_some() || live.client.is_some();
@@ -48,9 +54,9 @@ impl Stitcher {
                     .get(key.conn)
                     .is_some_and(|c| c.peer.is_some());
                 let lonely = paired && live.peer.is_none() && live.far.is_none();
-                // A server's end leaves right before or after the client's and says what it is.
+                // A server's end ends right before or after the client's and says what it is.
                 let is_model = matches!(call.kind, CallKind::Inference(_));
-                let open = is_model && live.peer.is_some();
+                let open = is_model && live.peer.is_some() && live.far.is_none();
                 !lonely && !open
             }
         }
@@ -74,6 +80,16 @@ impl Stitcher {
             }
             self.wake.extend(self.calls.get(key).and_then(|l| l.peer));
         }
+    }
+
+    /// A call that the process made meanwhile has not left: it may be one of this request's.
+    fn may_be_named(&self, live: &Live) -> bool {
+        let running = self.processes.running(live.process);
+        !live.is_named_server()
+            && running.is_some_and(|running| {
+                let mut inner = running.clients.iter().filter_map(|k| self.calls.get(k));
+                inner.any(|inner| live.start <= inner.start && inner.start <= live.end())
+            })
     }
 
     fn may_turn_out_a_proxy(&self, live: &Live, call: &Call) -> bool {

@@ -10,7 +10,7 @@ use crate::cmd::{cargo, command, limited, succeeds};
 use crate::setup::Route;
 use crate::{build, paths, setup, tidy};
 
-pub(super) const STEPS: [Step; 15] = [
+pub(super) const STEPS: [Step; 16] = [
     Step {
         name: "setup",
         about: "install what is missing",
@@ -76,6 +76,12 @@ pub(super) const STEPS: [Step; 15] = [
         about: "a real collector gets the same spans by gRPC and by HTTP",
         quick: false,
         run: system::otlp,
+    },
+    Step {
+        name: "parents",
+        about: "which request each call inside a process is made for",
+        quick: false,
+        run: system::parents,
     },
     Step {
         name: "doctor",

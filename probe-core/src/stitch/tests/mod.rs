@@ -2,9 +2,12 @@
 
 mod addresses;
 mod agents;
+mod early;
 mod hops;
+mod inside;
 mod joins;
 mod limits;
 mod orders;
 mod rendering;
+mod servers;
 mod world;

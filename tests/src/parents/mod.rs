@@ -1,0 +1,185 @@
+//! `e2e parents`: which request each call inside a process is made for.
+//!
+//! Each request to a server has a number at the end of its path, and the server repeats it in the
+//! bodies of the calls that it makes. The judge reads both; the probe does not read bodies for
+//! this.
+
+mod judge;
+mod load;
+mod model;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use self::judge::Row;
+use self::model::Model;
+use crate::built;
+use crate::fidelity::cache;
+use crate::fidelity::probe::Probe;
+
+/// How long spans may take after the last answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Options of `e2e parents`.
+#[derive(Clone, Debug, Args)]
+pub struct ParentsArgs {
+    /// The probe. The default is `kaos-probe` beside this program.
+    #[arg(long, env = "KAOS_PROBE")]
+    probe: Option<PathBuf>,
+    /// Servers whose name contains this; the default is all.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// One path of each server, 20 requests at once: under 90 seconds.
+    #[arg(long, conflicts_with = "at_once")]
+    quick: bool,
+    /// Requests at once.
+    #[arg(long, value_delimiter = ',', default_value = "1,20,200")]
+    at_once: Vec<usize>,
+    /// Write the table to this file.
+    #[arg(long)]
+    table: Option<PathBuf>,
+}
+
+/// A server, and what its requests make it do.
+struct Cell {
+    /// Its kind as `served.py` names it.
+    kind: &'static str,
+    /// The path before the number.
+    path: &'static str,
+    /// Calls that it makes for a request.
+    calls: usize,
+    /// What calls it makes, in words.
+    what: &'static str,
+    /// How many of those must be known for certain.
+    exact: usize,
+}
+
+const fn cell(
+    kind: &'static str,
+    path: &'static str,
+    calls: usize,
+    exact: usize,
+    what: &'static str,
+) -> Cell {
+    Cell {
+        kind,
+        path,
+        calls,
+        what,
+        exact,
+    }
+}
+
+const CELLS: [Cell; 9] = [
+    cell("threads", "ask", 2, 2, "2 in sequence"),
+    cell("fastapi-asyncio", "chain", 6, 6, CHAIN),
+    cell("fastapi-asyncio", "sync", 1, 1, "in the thread pool"),
+    cell("fastapi-asyncio", "stream", 2, 2, "in mid-stream"),
+    cell("fastapi-uvloop", "chain", 6, 6, CHAIN),
+    cell("fastapi-uvloop", "sync", 1, 1, "in the thread pool"),
+    cell("fastapi-uvloop", "stream", 2, 2, "in mid-stream"),
+    cell("aiohttp-asyncio", "chain", 5, 5, "1, 3 at once, a task"),
+    cell("aiohttp-uvloop", "chain", 5, 5, "1, 3 at once, a task"),
+];
+/// What the quick selection leaves out.
+const FULL_ONLY: [&str; 2] = ["sync", "stream"];
+const CHAIN: &str = "1, 3 at once, a thread, in the background";
+
+impl ParentsArgs {
+    /// Runs the cells, prints the table, and fails where a parent is wrong or one is missing that
+    /// must be there.
+    pub fn run(self) -> Result<()> {
+        let beside = built::program("kaos-probe")?;
+        let binary = self.probe.clone().unwrap_or(beside);
+        let python = cache().join("litellm/bin/python");
+        if !python.is_file() {
+            bail!("the Python peers are missing: run `cargo xtask peers install`");
+        }
+        let mut rows = Vec::new();
+        let wanted = |cell: &&Cell| {
+            cell.kind.contains(&self.only) && !(self.quick && FULL_ONLY.contains(&cell.path))
+        };
+        let at_once = if self.quick { &[20][..] } else { &self.at_once };
+        for cell in CELLS.iter().filter(wanted) {
+            for &at_once in at_once {
+                let row = run(&binary, &python, cell, at_once)
+                    .with_context(|| format!("{} {} at {at_once}", cell.kind, cell.path))?;
+                println!("{}", report::line(&row));
+                rows.push(row);
+            }
+        }
+        if let Some(path) = &self.table {
+            std::fs::write(path, report::document(&rows))
+                .with_context(|| format!("write {}", path.display()))?;
+        }
+        let bad = rows.iter().filter(|row| !row.is_good()).count();
+        if bad > 0 {
+            bail!("{bad} of {} rows are not as they must be", rows.len());
+        }
+        Ok(())
+    }
+}
+
+/// A child that does not outlive us.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn run(binary: &Path, python: &Path, cell: &Cell, at_once: usize) -> Result<Row> {
+    let folder = std::env::temp_dir().join(format!("kaos-parents-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).context("make the folder for logs")?;
+    let model = Model::start()?;
+    let port = load::free_port()?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("parents/served.py");
+    let errors = std::fs::File::create(folder.join("server.err"))?;
+    let mut command = Command::new(python);
+    command
+        .arg(script)
+        .arg(cell.kind)
+        .arg(port.to_string())
+        .arg(format!("http://{}", model.address()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(errors);
+    let server = Server(
+        command
+            .spawn()
+            .with_context(|| format!("start {command:?}"))?,
+    );
+    load::wait_for(port)?;
+    let pid = server.0.id();
+    let probe = Probe::start(binary, &[], &folder, model.address())?;
+    let requests = (at_once * 2).max(20);
+    load::run(port, cell.path, requests, at_once)?;
+    let wanted = requests * cell.calls;
+    let deadline = Instant::now() + PATIENCE;
+    while model.asked() < wanted && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let of_server = |span: &crate::fidelity::span::SeenSpan| span.pid() == Some(pid);
+    let client = |span: &crate::fidelity::span::SeenSpan| of_server(span) && judge::is_call(span);
+    probe.wait(wanted, PATIENCE, client);
+    let (spans, unreadable) = probe.stop()?;
+    if let Some(line) = unreadable.first() {
+        bail!("not a span: {line}");
+    }
+    let spans: Vec<_> = spans.into_iter().filter(of_server).collect();
+    Ok(judge::row(
+        cell,
+        at_once,
+        requests,
+        &spans,
+        &model.numbers(),
+    ))
+}
