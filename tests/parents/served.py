@@ -49,14 +49,95 @@ def threads():
     Server(("127.0.0.1", PORT), Handler).serve_forever()
 
 
+def gunicorn(worker):
+    from gunicorn.app.base import BaseApplication
+
+    def app(environ, start_response):
+        environ["wsgi.input"].read()
+        number = environ["PATH_INFO"].rsplit("/", 1)[1]
+        ask(number)
+        ask(number)
+        start_response("200 OK", [("content-length", "2")])
+        return [b"ok"]
+
+    class Server(BaseApplication):
+        def load_config(self):
+            self.cfg.set("bind", f"127.0.0.1:{PORT}")
+            self.cfg.set("worker_class", worker)
+            self.cfg.set("workers", 2)
+            self.cfg.set("threads", 1 if worker == "sync" else 8)
+            self.cfg.set("timeout", 300)
+
+        def load(self):
+            return app
+
+    Server().run()
+
+
+def streams():
+    from urllib.parse import urlsplit
+
+    model = urlsplit(MODEL)
+    idle = []
+
+    async def head(reader):
+        length, first = 0, await reader.readline()
+        while (line := (await reader.readline()).strip().lower()) != b"":
+            if line.startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        return first, length
+
+    async def call(number):
+        if idle:
+            reader, writer = idle.pop()
+        else:
+            reader, writer = await asyncio.open_connection(model.hostname, model.port)
+        data = json.dumps(body(number)).encode()
+        writer.write(
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: model\r\n"
+            b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(data), data)
+        )
+        _, length = await head(reader)
+        await reader.readexactly(length)
+        idle.append((reader, writer))
+
+    later = set()
+
+    async def serve(reader, writer):
+        while True:
+            first, length = await head(reader)
+            if not first:
+                return writer.close()
+            await reader.readexactly(length)
+            number = int(first.split()[1].rsplit(b"/", 1)[1])
+            await call(number)
+            await asyncio.gather(*(call(number) for _ in range(3)))
+            await asyncio.to_thread(ask, number)
+            task = asyncio.create_task(call(number))
+            later.add(task)
+            task.add_done_callback(later.discard)
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+            await writer.drain()
+
+    async def main():
+        server = await asyncio.start_server(serve, "127.0.0.1", PORT, backlog=512)
+        await server.serve_forever()
+
+    asyncio.run(main())
+
+
 def fastapi(loop):
     import httpx
     import uvicorn
     from fastapi import BackgroundTasks, FastAPI
     from fastapi.responses import StreamingResponse
+    from openai import AsyncOpenAI, OpenAI
 
     app = FastAPI()
     client = httpx.AsyncClient(limits=httpx.Limits(max_connections=500), timeout=300)
+
+    settings = {"base_url": MODEL + "/v1", "api_key": "none", "max_retries": 0, "timeout": 300}
+    blocking, asynchronous = OpenAI(**settings), AsyncOpenAI(**settings)
 
     async def call(number):
         await client.post(MODEL + "/v1/chat/completions", json=body(number))
@@ -67,6 +148,23 @@ def fastapi(loop):
         await asyncio.gather(*(call(number) for _ in range(3)))
         await asyncio.to_thread(ask, number)
         later.add_task(call, number)
+        return {"ok": True}
+
+    if KIND == "fastapi-middleware":
+
+        @app.middleware("http")
+        async def middleware(request, go_on):
+            await call(request.url.path.rsplit("/", 1)[1])
+            return await go_on(request)
+
+    @app.post("/openai/{number}")
+    async def sdk(number: int):
+        await asyncio.gather(*(asynchronous.chat.completions.create(**body(number)) for _ in "12"))
+        return {"ok": True}
+
+    @app.post("/openai-sync/{number}")
+    def sdk_in_a_thread(number: int):
+        blocking.chat.completions.create(**body(number))
         return {"ok": True}
 
     @app.post("/sync/{number}")
@@ -121,7 +219,11 @@ def aiohttp(uv):
 
 {
     "threads": threads,
+    "gunicorn-sync": lambda: gunicorn("sync"),
+    "gunicorn-gthread": lambda: gunicorn("gthread"),
+    "streams": streams,
     "fastapi-asyncio": lambda: fastapi("asyncio"),
+    "fastapi-middleware": lambda: fastapi("asyncio"),
     "fastapi-uvloop": lambda: fastapi("uvloop"),
     "aiohttp-asyncio": lambda: aiohttp(False),
     "aiohttp-uvloop": lambda: aiohttp(True),

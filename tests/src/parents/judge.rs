@@ -33,11 +33,14 @@ impl Row {
         ]
     }
 
-    /// No parent is wrong, every call is there, and those that must be exact are.
+    /// No parent is wrong, every call is there, and those that must be exact are. What is inferred
+    /// is found where there is one request at a time.
     pub(super) const fn is_good(&self) -> bool {
+        let found = self.exact + self.inferred;
         self.wrong == 0
             && self.exact >= self.must
-            && self.exact + self.inferred + self.none == self.calls
+            && (self.at_once > 1 || found * 100 >= self.calls * 95)
+            && found + self.none == self.calls
     }
 }
 
@@ -47,6 +50,7 @@ pub(super) fn is_call(span: &SeenSpan) -> bool {
 }
 
 pub(super) fn row(
+    server: &str,
     cell: &Cell,
     at_once: usize,
     requests: usize,
@@ -59,7 +63,7 @@ pub(super) fn row(
         .map(|span| (span.span_id.as_str(), span))
         .collect();
     let mut row = Row {
-        server: format!("{} /{}", cell.kind, cell.path),
+        server: server.to_owned(),
         what: cell.what,
         at_once,
         calls: requests * cell.calls,

@@ -30,16 +30,17 @@ pub(super) fn wait_for(port: u16) -> Result<()> {
 pub(super) fn run(port: u16, path: &str, requests: usize, at_once: usize) -> Result<()> {
     let next = AtomicUsize::new(0);
     let work = || -> Result<()> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).context("reach the server")?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_mins(3)))?;
-        let mut reader = BufReader::new(stream);
+        let mut kept = None;
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number >= requests {
                 return Ok(());
             }
-            exchange(&mut reader, path, number).with_context(|| format!("request {number}"))?;
+            let mut reader = kept.take().map_or_else(|| connect(port), Ok)?;
+            let keeps = exchange(&mut reader, path, number);
+            if keeps.with_context(|| format!("request {number}"))? {
+                kept = Some(reader);
+            }
         }
     };
     thread::scope(|scope| {
@@ -52,7 +53,15 @@ pub(super) fn run(port: u16, path: &str, requests: usize, at_once: usize) -> Res
     })
 }
 
-fn exchange(reader: &mut BufReader<TcpStream>, path: &str, number: usize) -> Result<()> {
+fn connect(port: u16) -> Result<BufReader<TcpStream>> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).context("reach the server")?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(Duration::from_mins(3)))?;
+    Ok(BufReader::new(stream))
+}
+
+/// One request with its answer; true when the server keeps the connection.
+fn exchange(reader: &mut BufReader<TcpStream>, path: &str, number: usize) -> Result<bool> {
     let head = format!(
         "POST /{path}/{number} HTTP/1.1\r\nhost: server\r\ncontent-type: application/json\r\n\
          content-length: 2\r\n\r\n{{}}"
@@ -62,7 +71,7 @@ fn exchange(reader: &mut BufReader<TcpStream>, path: &str, number: usize) -> Res
     if !status.contains(" 200") {
         bail!("the server answered {status}");
     }
-    let (mut length, mut chunked) = (0, false);
+    let (mut length, mut chunked, mut keeps) = (0, false, true);
     loop {
         let field = line(reader)?.to_ascii_lowercase();
         if field.is_empty() {
@@ -71,17 +80,18 @@ fn exchange(reader: &mut BufReader<TcpStream>, path: &str, number: usize) -> Res
         if let Some(value) = field.strip_prefix("content-length:") {
             length = value.trim().parse()?;
         }
+        keeps &= field != "connection: close";
         chunked |= field.starts_with("transfer-encoding:") && field.contains("chunked");
     }
     if !chunked {
         reader.read_exact(&mut vec![0; length])?;
-        return Ok(());
+        return Ok(keeps);
     }
     loop {
         let size = usize::from_str_radix(&line(reader)?, 16)?;
         reader.read_exact(&mut vec![0; size + 2])?;
         if size == 0 {
-            return Ok(());
+            return Ok(keeps);
         }
     }
 }

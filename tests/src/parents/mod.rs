@@ -4,6 +4,7 @@
 //! bodies of the calls that it makes. The judge reads both; the probe does not read bodies for
 //! this.
 
+mod interpreters;
 mod judge;
 mod load;
 mod model;
@@ -16,11 +17,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
+use self::interpreters::Program;
 use self::judge::Row;
 use self::model::Model;
 use crate::built;
 use crate::fidelity::cache;
 use crate::fidelity::probe::Probe;
+use crate::fidelity::span::SeenSpan;
 
 /// How long spans may take after the last answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -46,6 +49,7 @@ pub struct ParentsArgs {
 }
 
 /// A server, and what its requests make it do.
+#[derive(Clone, Copy)]
 struct Cell {
     /// Its kind as `served.py` names it.
     kind: &'static str,
@@ -75,19 +79,54 @@ const fn cell(
     }
 }
 
-const CELLS: [Cell; 9] = [
+const CELLS: [Cell; 18] = [
     cell("threads", "ask", 2, 2, "2 in sequence"),
+    cell("gunicorn-sync", "ask", 2, 2, "2 in sequence"),
+    cell("gunicorn-gthread", "ask", 2, 2, "2 in sequence"),
+    cell("streams", "chain", 6, 6, CHAIN),
     cell("fastapi-asyncio", "chain", 6, 6, CHAIN),
     cell("fastapi-asyncio", "sync", 1, 1, "in the thread pool"),
     cell("fastapi-asyncio", "stream", 2, 2, "in mid-stream"),
+    cell("fastapi-asyncio", "openai", 2, 2, "openai, 2 at once"),
+    cell(
+        "fastapi-asyncio",
+        "openai-sync",
+        1,
+        1,
+        "openai in the thread pool",
+    ),
+    cell(
+        "fastapi-middleware",
+        "stream",
+        3,
+        3,
+        "in middleware, in mid-stream",
+    ),
     cell("fastapi-uvloop", "chain", 6, 6, CHAIN),
     cell("fastapi-uvloop", "sync", 1, 1, "in the thread pool"),
     cell("fastapi-uvloop", "stream", 2, 2, "in mid-stream"),
+    cell("fastapi-uvloop", "openai", 2, 2, "openai, 2 at once"),
+    cell(
+        "fastapi-uvloop",
+        "openai-sync",
+        1,
+        1,
+        "openai in the thread pool",
+    ),
     cell("aiohttp-asyncio", "chain", 5, 5, "1, 3 at once, a task"),
     cell("aiohttp-uvloop", "chain", 5, 5, "1, 3 at once, a task"),
+    cell("node", "ask", 2, 0, "2 in sequence"),
 ];
-/// What the quick selection leaves out.
-const FULL_ONLY: [&str; 2] = ["sync", "stream"];
+/// What the quick selection takes.
+const QUICK: [(&str, &str); 5] = [
+    ("threads", "ask"),
+    ("fastapi-asyncio", "chain"),
+    ("fastapi-uvloop", "chain"),
+    ("aiohttp-asyncio", "chain"),
+    ("aiohttp-uvloop", "chain"),
+];
+/// What needs nothing but Python runs on every one that is there.
+const ANY_PYTHON: [&str; 2] = ["threads", "streams"];
 const CHAIN: &str = "1, 3 at once, a thread, in the background";
 
 impl ParentsArgs {
@@ -101,16 +140,17 @@ impl ParentsArgs {
             bail!("the Python peers are missing: run `cargo xtask peers install`");
         }
         let mut rows = Vec::new();
-        let wanted = |cell: &&Cell| {
-            cell.kind.contains(&self.only) && !(self.quick && FULL_ONLY.contains(&cell.path))
-        };
+        let quick = |cell: &&Cell| QUICK.contains(&(cell.kind, cell.path));
+        let wanted = |cell: &&Cell| cell.kind.contains(&self.only) && (!self.quick || quick(cell));
         let at_once = if self.quick { &[20][..] } else { &self.at_once };
         for cell in CELLS.iter().filter(wanted) {
-            for &at_once in at_once {
-                let row = run(&binary, &python, cell, at_once)
-                    .with_context(|| format!("{} {} at {at_once}", cell.kind, cell.path))?;
-                println!("{}", report::line(&row));
-                rows.push(row);
+            for program in self.programs(cell, &python) {
+                for &at_once in at_once {
+                    let row = run(&binary, &program, cell, at_once)
+                        .with_context(|| format!("{} {} at {at_once}", cell.kind, cell.path))?;
+                    println!("{}", report::line(&row));
+                    rows.push(row);
+                }
             }
         }
         if let Some(path) = &self.table {
@@ -125,6 +165,20 @@ impl ParentsArgs {
     }
 }
 
+impl ParentsArgs {
+    /// What runs a cell's server: the peers' Python, and others where nothing more is needed.
+    fn programs(&self, cell: &Cell, python: &Path) -> Vec<Program> {
+        if cell.kind == "node" {
+            return vec![Program::node()];
+        }
+        let mut programs = vec![Program::python(python.to_owned(), "")];
+        if !self.quick && ANY_PYTHON.contains(&cell.kind) {
+            programs.extend(interpreters::others());
+        }
+        programs
+    }
+}
+
 /// A child that does not outlive us.
 struct Server(Child);
 
@@ -136,14 +190,14 @@ impl Drop for Server {
     }
 }
 
-fn run(binary: &Path, python: &Path, cell: &Cell, at_once: usize) -> Result<Row> {
+fn run(binary: &Path, program: &Program, cell: &Cell, at_once: usize) -> Result<Row> {
     let folder = std::env::temp_dir().join(format!("kaos-parents-{}", std::process::id()));
     std::fs::create_dir_all(&folder).context("make the folder for logs")?;
     let model = Model::start()?;
     let port = load::free_port()?;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("parents/served.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(program.script);
     let errors = std::fs::File::create(folder.join("server.err"))?;
-    let mut command = Command::new(python);
+    let mut command = Command::new(&program.path);
     command
         .arg(script)
         .arg(cell.kind)
@@ -158,7 +212,7 @@ fn run(binary: &Path, python: &Path, cell: &Cell, at_once: usize) -> Result<Row>
             .with_context(|| format!("start {command:?}"))?,
     );
     load::wait_for(port)?;
-    let pid = server.0.id();
+    let mut pids = vec![server.0.id()];
     let probe = Probe::start(binary, &[], &folder, model.address())?;
     let requests = (at_once * 2).max(20);
     load::run(port, cell.path, requests, at_once)?;
@@ -167,8 +221,9 @@ fn run(binary: &Path, python: &Path, cell: &Cell, at_once: usize) -> Result<Row>
     while model.asked() < wanted && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(10));
     }
-    let of_server = |span: &crate::fidelity::span::SeenSpan| span.pid() == Some(pid);
-    let client = |span: &crate::fidelity::span::SeenSpan| of_server(span) && judge::is_call(span);
+    pids.extend(interpreters::children(server.0.id()));
+    let of_server = |span: &SeenSpan| span.pid().is_some_and(|pid| pids.contains(&pid));
+    let client = |span: &SeenSpan| of_server(span) && judge::is_call(span);
     probe.wait(wanted, PATIENCE, client);
     let (spans, unreadable) = probe.stop()?;
     if let Some(line) = unreadable.first() {
@@ -176,6 +231,7 @@ fn run(binary: &Path, python: &Path, cell: &Cell, at_once: usize) -> Result<Row>
     }
     let spans: Vec<_> = spans.into_iter().filter(of_server).collect();
     Ok(judge::row(
+        &format!("{}{} /{}", cell.kind, program.version, cell.path),
         cell,
         at_once,
         requests,
