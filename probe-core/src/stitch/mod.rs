@@ -10,7 +10,8 @@
 //!   `release` lets it go.
 //! - `requests` and `contexts` keep what processes serve and how, `inside` and `descent` judge
 //!   which request a call was made for, `serving` waits for that, `naming` names its span.
-//! - `agents` and `hops` keep agents, proxies and a server's own helpers out of the sums.
+//! - `agents`, `hops` and `counted` keep agents, proxies, a server's own helpers and the second of
+//!   two ends out of the sums.
 //! - `render` writes names and attributes.
 //!
 //! Invariant: no span names a parent that neither stood on the wire nor is exported by us. A
@@ -22,6 +23,7 @@ mod calls;
 mod config;
 mod connections;
 mod contexts;
+mod counted;
 mod decide;
 mod descent;
 pub mod facts;
@@ -48,6 +50,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use self::calls::Live;
 pub use self::config::{Config, Counters};
 use self::connections::Connections;
+use self::counted::Counted;
 use self::facts::ProcessFacts;
 use self::ids::IdSource;
 use self::processes::Processes;
@@ -65,6 +68,7 @@ pub struct Stitcher {
     ids: IdSource,
     connections: Connections,
     processes: Processes,
+    counted: Counted,
     calls: HashMap<CallKey, Live>,
     requests: Requests,
     /// Finished calls that wait for what becomes of a request.
@@ -91,6 +95,7 @@ impl Stitcher {
             ids: IdSource::new(seed),
             connections: Connections::new(config.max_connections),
             processes: Processes::new(config.max_processes),
+            counted: Counted::default(),
             calls: HashMap::new(),
             requests: Requests::new(config.max_requests),
             waiters: HashMap::new(),
