@@ -94,8 +94,14 @@ impl Live {
     }
 
     /// Both were under way at some time.
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
-        self.start <= other.end() && other.start <= self.end()
+    /// `late` is how much later than it happened the client's begin may have been seen. The
+    /// server's is seen before its answer is written, so before the client's end.
+    pub(super) fn overlaps(&self, other: &Self, late: Nanos) -> bool {
+        let (client, server) = match self.role {
+            Role::Client => (self, other),
+            Role::Server => (other, self),
+        };
+        server.start <= client.end() && client.start <= server.end().saturating_add(late)
     }
 }
 
