@@ -72,7 +72,7 @@ pub(super) fn judge(requests: &Requests, caller: &Caller<'_>) -> Verdict {
         .or_else(|| by_descent(requests, caller).map(Verdict::Exact))
         .or_else(|| by_context(requests, &flight, caller))
         .unwrap_or_else(|| {
-            if requests.knows(caller.process) {
+            if requests.knows(caller.process, caller.start) {
                 infer(&flight, caller)
             } else {
                 Verdict::None(Why::Crowded)
@@ -81,13 +81,19 @@ pub(super) fn judge(requests: &Requests, caller: &Caller<'_>) -> Verdict {
 }
 
 /// Who answers is known when the answer begins; until then it is known of processes that were
-/// seen to answer where they read.
+/// seen to answer where they read. A thread that waits for several requests at once works for
+/// none of them alone; one whose end may have gone by unseen is no longer its own for certain.
 fn by_thread(requests: &Requests, flight: &Flight<'_>, caller: &Caller<'_>) -> Option<Verdict> {
     let thread = caller.context.tid;
-    let (key, request) = flight
-        .iter()
-        .filter(|(_, r)| r.context.blocking && r.context.tid == thread)
-        .max_by_key(|(_, r)| r.start)?;
+    let at = caller.start;
+    let mut own = flight.iter().filter(|(_, r)| {
+        let is_its = r.context.blocking && r.context.tid == thread;
+        is_its && !r.may_be_over(at) && !r.was_upgraded(at)
+    });
+    let (key, request) = own.next()?;
+    if own.next().is_some() {
+        return Some(Verdict::None(Why::Shared));
+    }
     Some(match request.answered {
         Some((by, _)) if by.tid != thread => Verdict::None(Why::Other),
         Some(_) => Verdict::Exact(*key),
@@ -171,12 +177,16 @@ fn is_current(requests: &Requests, key: ExchangeKey, request: &Request, at: Nano
 }
 
 fn infer(flight: &Flight<'_>, caller: &Caller<'_>) -> Verdict {
-    let Some((key, _)) = flight.first() else {
+    if flight.is_empty() {
         return Verdict::None(Why::Idle);
-    };
+    }
     let told = |request: &Request| shares_id(request, caller);
-    if flight.len() == 1 {
-        return Verdict::Inferred(*key);
+    if let [(key, request)] = flight {
+        return if request.may_be_over(caller.start) {
+            Verdict::None(Why::Several)
+        } else {
+            Verdict::Inferred(*key)
+        };
     }
     let mut those = flight.iter().filter(|(_, request)| told(request));
     match (those.next(), those.next()) {

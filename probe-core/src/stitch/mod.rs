@@ -38,6 +38,7 @@ mod processes;
 mod release;
 mod render;
 mod requests;
+mod served;
 mod serving;
 #[cfg(test)]
 mod tests;
@@ -145,6 +146,7 @@ impl Stitcher {
     pub fn connection_closed(&mut self, id: ConnId, now: Nanos) {
         if let Some(conn) = self.connections.get_mut(id).filter(|c| c.closed.is_none()) {
             conn.closed = Some(now);
+            self.requests.closed(conn.process, id, now);
             self.timers
                 .add(now.saturating_add(self.config.linger), Timer::Forget(id));
         }
@@ -261,9 +263,14 @@ impl Stitcher {
         let Some(conn) = self.connections.get(id) else {
             return;
         };
+        let (process, closed) = (conn.process, conn.closed);
         for key in conn.calls.clone() {
             self.expire(key, out);
             self.abandon_unfinished(key, out);
+        }
+        if closed.is_none() {
+            // Nobody will say when this one closes.
+            self.requests.closed(process, id, 0);
         }
         self.connections.remove(id);
     }

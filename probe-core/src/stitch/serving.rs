@@ -44,9 +44,19 @@ impl Stitcher {
         self.wake_waiters(answered.key);
     }
 
+    /// From this time on the end of the request's answer may go by unseen.
+    pub fn blurred(&mut self, key: ExchangeKey, at: Nanos) {
+        self.requests.blurred(key, at);
+    }
+
     /// The request is over; if it was a call, that has been finished.
     pub fn over(&mut self, key: ExchangeKey, end: End, at: Nanos, now: Nanos, out: &mut Vec<Span>) {
-        self.requests.over(key, end, at);
+        let conn = self.connections.get(key.conn);
+        let (process, closed) = match conn {
+            Some(conn) => (Some(conn.process), conn.closed),
+            None => (None, Some(at)),
+        };
+        self.requests.over(key, end, at, process, closed);
         self.owe(key);
         self.wake_waiters(key);
         self.settle(now, out);
