@@ -1,6 +1,7 @@
 //! A call while it is under way.
 
 use super::decide::Decided;
+use super::inside::Patience;
 use super::lineage::Lineage;
 use super::render::Stub;
 use crate::call::{Call, CallKey, Inference, Operation, Started};
@@ -78,6 +79,8 @@ pub(super) struct Live {
     pub(super) deadline: Nanos,
     /// It has ended and waits; a timer will let it go.
     pub(super) held: bool,
+    /// How long it waits for what may tell its parent.
+    pub(super) patience: Patience,
     /// It should have ended; a timer will take it away.
     pub(super) doubted: bool,
 }
@@ -155,6 +158,7 @@ impl Stitcher {
                 decided: None,
                 deadline: Nanos::MAX,
                 held: false,
+                patience: Patience::default(),
                 doubted: false,
             },
         );
@@ -164,7 +168,7 @@ impl Stitcher {
     /// Takes a call out of every list.
     pub(super) fn take(&mut self, key: CallKey) -> Option<Live> {
         let live = self.calls.remove(&key)?;
-        self.waiting.remove(&key);
+        self.waiters.leave(key);
         self.processes.end(live.process, live.role, key);
         if live.role == Role::Client {
             self.wake_servers_of(live.process);

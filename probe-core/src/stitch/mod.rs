@@ -8,8 +8,9 @@
 //! - `connections` finds the two ends of a connection, `joining` the two ends of a call.
 //! - `waiting` says when a call is complete, `decide` what it is, `parents` who its parent is, and
 //!   `release` lets it go.
-//! - `requests` and `contexts` keep what processes serve and how, `inside` and `descent` judge
-//!   which request a call was made for, `serving` waits for that, `naming` names its span.
+//! - `requests`, `served` and `contexts` keep what processes serve and how, `inside` and `descent`
+//!   judge which request a call was made for, `serving` and `waiters` wait for that, `naming`
+//!   names its span.
 //! - `agents`, `hops` and `counted` keep agents, proxies, a server's own helpers and the second of
 //!   two ends out of the sums.
 //! - `render` writes names and attributes.
@@ -43,10 +44,11 @@ mod serving;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod waiters;
 mod waiting;
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use self::calls::Live;
 pub use self::config::{Config, Counters};
@@ -57,6 +59,7 @@ use self::ids::IdSource;
 use self::processes::Processes;
 use self::requests::Requests;
 use self::timers::{Timer, Timers};
+use self::waiters::Waiters;
 use crate::call::{Call, CallKey, ExchangeKey, Started};
 use crate::ids::{ConnId, ConnInfo, Nanos, ProcessId};
 use crate::message::End;
@@ -72,9 +75,7 @@ pub struct Stitcher {
     counted: Counted,
     calls: HashMap<CallKey, Live>,
     requests: Requests,
-    /// Finished calls that wait for what becomes of a request.
-    waiters: HashMap<ExchangeKey, Vec<CallKey>>,
-    waiting: HashSet<CallKey>,
+    waiters: Waiters,
     /// Calls whose readiness may have changed.
     wake: VecDeque<CallKey>,
     timers: Timers,
@@ -99,8 +100,7 @@ impl Stitcher {
             counted: Counted::default(),
             calls: HashMap::new(),
             requests: Requests::new(config.max_requests),
-            waiters: HashMap::new(),
-            waiting: HashSet::new(),
+            waiters: Waiters::default(),
             wake: VecDeque::new(),
             timers: Timers::default(),
             naming: Vec::new(),
@@ -132,7 +132,7 @@ impl Stitcher {
         if let Some(oldest) = self.connections.open(info) {
             self.counters.connections_evicted += 1;
             let mut evicted = std::mem::take(&mut self.evicted);
-            self.forget(oldest, &mut evicted);
+            self.forget(oldest, Nanos::MAX, &mut evicted);
             self.evicted = evicted;
         }
     }
@@ -208,13 +208,14 @@ impl Stitcher {
         self.settle(now, out);
         while let Some(timer) = self.timers.due(now) {
             match timer {
-                Timer::Release(key) => self.expire(key, out),
+                Timer::Release(key) => self.expire(key, now, out),
+                Timer::Impatient(key) => self.lose_patience(key),
                 Timer::Abandon(key) => self.abandon_unfinished(key, out),
                 Timer::Forget(conn) if self.must_stay(conn) => {
                     let later = now.saturating_add(self.config.linger);
                     self.timers.add(later, Timer::Forget(conn));
                 }
-                Timer::Forget(conn) => self.forget(conn, out),
+                Timer::Forget(conn) => self.forget(conn, now, out),
                 Timer::Gone(process) => self.requests_gone(process),
             }
             self.settle(now, out);
@@ -237,7 +238,7 @@ impl Stitcher {
         self.settle(now, out);
         // Nothing more will be told.
         self.config.max_waiting = 0;
-        self.waiting.clear();
+        self.waiters = Waiters::default();
         // Inner calls first, as they would have left.
         let mut calls: Vec<_> = self
             .calls
@@ -259,13 +260,13 @@ impl Stitcher {
     }
 
     /// Forgets a connection; its last calls leave while its addresses are still known.
-    fn forget(&mut self, id: ConnId, out: &mut Vec<Span>) {
+    fn forget(&mut self, id: ConnId, now: Nanos, out: &mut Vec<Span>) {
         let Some(conn) = self.connections.get(id) else {
             return;
         };
         let (process, closed) = (conn.process, conn.closed);
         for key in conn.calls.clone() {
-            self.expire(key, out);
+            self.expire(key, now, out);
             self.abandon_unfinished(key, out);
         }
         if closed.is_none() {

@@ -23,7 +23,8 @@ impl Stitcher {
         if known.place.is_some() {
             return None;
         }
-        if !known.read && known.over.is_none() {
+        let late = known.start.saturating_add(self.config.short_wait);
+        if !known.read && known.over.is_none() && now < late {
             return Some(request);
         }
         let (key, live) = self.server_of(request)?;

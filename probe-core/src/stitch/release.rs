@@ -26,12 +26,12 @@ impl Stitcher {
     }
 
     /// Lets a finished call go whose time to wait is over.
-    pub(super) fn expire(&mut self, key: CallKey, out: &mut Vec<Span>) {
+    pub(super) fn expire(&mut self, key: CallKey, now: Nanos, out: &mut Vec<Span>) {
         if self.calls.get(&key).is_none_or(|l| l.call.is_none()) {
             return;
         }
         self.counters.hold_expired += 1;
-        self.place_or_wait(key, Nanos::MAX, out);
+        self.place_or_wait(key, now, out);
     }
 
     /// Lets a call go whose parent is settled; tells of others, that they have ended.
@@ -39,11 +39,12 @@ impl Stitcher {
         if !self.decide(key, out) {
             return;
         }
-        if let Some(request) = self.blocker(key, now) {
-            self.tell(key);
-            self.wait_for(request, key);
-        } else {
-            self.release(key, out);
+        match self.blocker(key, now) {
+            Some(request) if self.may_wait(key) => {
+                self.tell(key);
+                self.wait_for(request, key);
+            }
+            _ => self.release(key, out),
         }
     }
 

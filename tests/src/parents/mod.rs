@@ -83,7 +83,7 @@ const CELLS: [Cell; 18] = [
     cell("threads", "ask", 2, 2, "2 in sequence"),
     cell("gunicorn-sync", "ask", 2, 2, "2 in sequence"),
     cell("gunicorn-gthread", "ask", 2, 2, "2 in sequence"),
-    cell("streams", "chain", 6, 6, CHAIN),
+    cell("streams", "chain", 6, 5, CHAIN),
     cell("fastapi-asyncio", "chain", 6, 6, CHAIN),
     cell("fastapi-asyncio", "sync", 1, 1, "in the thread pool"),
     cell("fastapi-asyncio", "stream", 2, 2, "in mid-stream"),
@@ -113,8 +113,8 @@ const CELLS: [Cell; 18] = [
         1,
         "openai in the thread pool",
     ),
-    cell("aiohttp-asyncio", "chain", 5, 5, "1, 3 at once, a task"),
-    cell("aiohttp-uvloop", "chain", 5, 5, "1, 3 at once, a task"),
+    cell("aiohttp-asyncio", "chain", 5, 4, "1, 3 at once, a task"),
+    cell("aiohttp-uvloop", "chain", 5, 4, "1, 3 at once, a task"),
     cell("node", "ask", 2, 0, "2 in sequence"),
 ];
 /// What the quick selection takes.

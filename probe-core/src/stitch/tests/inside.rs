@@ -12,7 +12,7 @@ pub(super) struct Served {
     conn: u64,
     pub(super) exchange: u64,
     start: Nanos,
-    end: Nanos,
+    pub(super) end: Nanos,
     pub(super) reader: Context,
     writer: Context,
 }
@@ -29,7 +29,7 @@ pub(super) fn served(conn: u64, start: Nanos, end: Nanos) -> Served {
 }
 
 impl Served {
-    const fn key(self) -> ExchangeKey {
+    pub(super) const fn key(self) -> ExchangeKey {
         ExchangeKey {
             conn: ConnId(self.conn),
             exchange: self.exchange,
@@ -61,6 +61,17 @@ impl Served {
     }
 
     fn ask_with(self, w: &mut World, http: HttpFacts) -> Self {
+        self.head(w, http);
+        w.stitcher.read(self.key(), None);
+        self
+    }
+
+    /// Its head alone has come.
+    pub(super) fn ask_unread(self, w: &mut World) {
+        self.head(w, HttpFacts::default());
+    }
+
+    fn head(self, w: &mut World, http: HttpFacts) {
         w.stitcher.asked(Asked {
             key: self.key(),
             process: process(1),
@@ -73,8 +84,6 @@ impl Served {
             },
             trace: None,
         });
-        w.stitcher.read(self.key(), None);
-        self
     }
 
     pub(super) fn answer(self, w: &mut World) -> Self {
@@ -251,7 +260,7 @@ fn a_task_of_a_connection_works_for_its_current_request() {
     w.run(&ask_model(4, 46, 48, inside(task)));
     second.finish(&mut w);
     assert_eq!(parent(&w, 12), ("exact", Some("/21/0")));
-    assert_eq!(parent(&w, 45), ("exact", Some("/21/0")));
+    assert_eq!(parent(&w, 45), ("inferred", Some("/21/0")));
     assert_eq!(parent(&w, 46), ("exact", Some("/21/1")));
     check(&w.spans, &[]);
 }
@@ -428,125 +437,4 @@ fn a_call_is_not_made_for_its_own_other_end() {
     w.tick(1000 * MS);
     assert_eq!(parent(&w, 10), ("none", None));
     assert_eq!(w.server(1).parent, Some(w.client(1).id));
-}
-
-/// A call of thread 5.
-fn by_five() -> Context {
-    Context {
-        tid: 5,
-        token: 0,
-        blocking: false,
-    }
-}
-
-/// It goes on in a way that hides its end.
-fn ends_unseen(request: Served, w: &mut World, end: End) {
-    let at = request.end * MS;
-    request.answer(w);
-    w.stitcher.over(request.key(), end, at, at, &mut w.spans);
-}
-
-#[test]
-fn a_request_whose_end_goes_by_unseen_is_over_when_its_connection_is() {
-    for end in [End::Lost, End::Upgraded] {
-        let mut w = world(&[0], &[(21, 1)]);
-        ends_unseen(served(21, 10, 50).thread(5).ask(&mut w), &mut w, end);
-        w.stitcher.connection_closed(ConnId(21), 55 * MS);
-        w.run(&ask_model(0, 60, 70, by_five()));
-        assert_eq!(parent(&w, 60), ("none", None));
-        assert_eq!(w.stitcher.counters().idle, 1, "{end:?}");
-    }
-}
-
-#[test]
-fn a_request_whose_end_goes_by_unseen_is_over_when_the_next_one_comes() {
-    let mut w = world(&[0], &[(21, 1)]);
-    ends_unseen(served(21, 10, 20).ask(&mut w), &mut w, End::Lost);
-    let mut next = served(21, 30, 80);
-    next.exchange = 1;
-    next.ask(&mut w);
-    w.run(&ask_model(0, 40, 50, Context::default()));
-    next.finish(&mut w);
-    assert_eq!(parent(&w, 40), ("inferred", Some("/21/1")));
-}
-
-#[test]
-fn a_thread_that_may_be_done_is_not_taken_for_busy() {
-    // The connection stays open, and the answer's end was not captured.
-    let mut w = world(&[0], &[(21, 1)]);
-    let request = served(21, 10, 20).thread(5).ask(&mut w).answer(&mut w);
-    w.stitcher.blurred(request.key(), 25 * MS);
-    w.run(&ask_model(0, 30, 40, by_five()));
-    assert_eq!(parent(&w, 30), ("none", None));
-}
-
-#[test]
-fn a_thread_that_waits_for_several_works_for_none_alone() {
-    // A loop over sockets that block.
-    let mut w = world(&[0, 2], &[(21, 1), (23, 1)]);
-    let one = served(21, 10, 50).thread(5).ask(&mut w);
-    let two = served(23, 11, 60).thread(5).ask(&mut w);
-    w.run(&ask_model(0, 20, 30, by_five()));
-    one.finish(&mut w);
-    two.finish(&mut w);
-    assert_eq!(parent(&w, 20), ("none", None));
-    assert_eq!(w.stitcher.counters().shared, 1);
-    // From now on nothing is taken for granted of its process.
-    let mut third = served(21, 70, 90).thread(5);
-    third.exchange = 1;
-    third.ask(&mut w);
-    w.run(&ask_model(2, 75, 80, by_five()));
-    assert!(!w.spans.iter().any(|s| s.start == 75 * MS));
-    third.finish(&mut w);
-    assert_eq!(parent(&w, 75), ("exact", Some("/21/1")));
-}
-
-#[test]
-fn what_was_forgotten_is_not_taken_for_not_there() {
-    // One long request and a thousand short ones that ended during the call.
-    let mut w = world(&[0], &[(21, 1), (23, 1)]);
-    let long = served(21, 10, 9000).ask(&mut w);
-    for exchange in 0..1100 {
-        let start = 19 + exchange;
-        let mut short = served(23, start, start + 2);
-        short.exchange = exchange;
-        short.ask(&mut w).finish(&mut w);
-    }
-    w.run(&ask_model(0, 20, 5000, Context::default()));
-    long.finish(&mut w);
-    assert_eq!(parent(&w, 20), ("none", None));
-    assert_eq!(w.stitcher.counters().crowded, 1);
-}
-
-#[test]
-fn ends_that_come_out_of_order_hide_none() {
-    let mut w = world(&[0], &[(21, 1), (23, 1), (25, 1)]);
-    let one = served(21, 10, 40).ask(&mut w);
-    let two = served(23, 11, 15).ask(&mut w);
-    let three = served(25, 12, 90).ask(&mut w);
-    one.finish(&mut w);
-    two.finish(&mut w);
-    w.run(&ask_model(0, 20, 50, Context::default()));
-    three.finish(&mut w);
-    assert_eq!(parent(&w, 20), ("none", None));
-    assert_eq!(w.stitcher.counters().several, 1);
-}
-
-#[test]
-fn a_process_that_was_full_is_not_blind_for_ever() {
-    let mut w = world(&[0], &[(21, 1), (23, 1)]);
-    let mut open = Vec::new();
-    for exchange in 0..1030 {
-        let mut request = served(21, 10, 20);
-        request.exchange = exchange;
-        open.push(request.ask(&mut w));
-    }
-    assert_eq!(w.stitcher.counters().requests_refused, 6);
-    for request in open {
-        request.finish(&mut w);
-    }
-    let last = served(23, 30, 50).ask(&mut w);
-    w.run(&ask_model(0, 40, 45, Context::default()));
-    last.finish(&mut w);
-    assert_eq!(parent(&w, 40), ("inferred", Some("/23/0")));
 }

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod agents;
+mod doubts;
 mod early;
 mod hops;
 mod inside;
