@@ -34,10 +34,10 @@ impl Stitcher {
         if live.decided.is_some() {
             return true;
         }
-        let named = live.stub.is_some() || live.is_named_server();
-        let inside = !named && self.is_runner_hop(call);
         // An inner span may have named the server's, and that the client's.
-        let unnamed_card = call.kind.is_card() && live.settled.is_none();
+        let named = live.stub.is_some() || live.settled.is_some();
+        let inside = !named && self.is_runner_hop(call);
+        let unnamed_card = call.kind.is_card() && !named;
         if inside || unnamed_card {
             self.counters.runner_calls += u64::from(inside);
             self.abandon(key, out);

@@ -163,10 +163,10 @@ impl Stitcher {
     /// A process ended; its calls are finished before or soon after.
     pub fn process_gone(&mut self, id: ProcessId, now: Nanos) {
         let at = now.saturating_add(self.config.linger);
-        self.timers.add(at, Timer::Gone(id));
         for key in self.processes.gone(id) {
             self.timers.add(at, Timer::Abandon(key));
         }
+        self.timers.add(at, Timer::Gone(id));
     }
 
     /// The head of a recognised call was seen.
@@ -216,7 +216,7 @@ impl Stitcher {
                     self.timers.add(later, Timer::Forget(conn));
                 }
                 Timer::Forget(conn) => self.forget(conn, now, out),
-                Timer::Gone(process) => self.requests_gone(process),
+                Timer::Gone(process) => self.requests_gone(process, out),
             }
             self.settle(now, out);
         }

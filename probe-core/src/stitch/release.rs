@@ -30,6 +30,11 @@ impl Stitcher {
         if self.calls.get(&key).is_none_or(|l| l.call.is_none()) {
             return;
         }
+        if self.is_awaited_card(key) {
+            // Who waits may name it now.
+            self.wake_children(key);
+            return;
+        }
         self.counters.hold_expired += 1;
         self.place_or_wait(key, now, out);
     }
@@ -79,8 +84,13 @@ impl Stitcher {
 
     /// A call that found no room: it has no other end and nobody names it.
     pub(super) fn release_alone(&mut self, call: &Call, out: &mut Vec<Span>) {
-        let named = (call.role == Role::Server).then(|| self.place(call.key.into()));
-        let (id, lineage) = named.flatten().unwrap_or_else(|| {
+        let first = call.role == Role::Server && call.key.part == 0;
+        let named = if first {
+            self.place(call.key.into())
+        } else {
+            None
+        };
+        let (id, lineage) = named.unwrap_or_else(|| {
             let lineage = self.own_lineage(call.trace.as_ref());
             (self.ids.span(), lineage)
         });
@@ -111,6 +121,11 @@ impl Stitcher {
         };
         if let Some(peer) = live.peer.and_then(|p| self.calls.get_mut(&p)) {
             peer.peer = None;
+            let is_card = live.call.as_deref().is_some_and(|c| c.kind.is_card());
+            if live.role == Role::Server && is_card {
+                // No other will come.
+                peer.far = Some(Far::default());
+            }
             self.wake.extend(live.peer);
         }
         if let (Some(stub), Some(lineage)) = (live.stub.take(), live.settled.take()) {

@@ -66,9 +66,15 @@ impl Stitcher {
     }
 
     /// The requests of a process that has ended are forgotten; who waits for them leaves.
-    pub(super) fn requests_gone(&mut self, process: ProcessId) {
+    pub(super) fn requests_gone(&mut self, process: ProcessId, out: &mut Vec<Span>) {
         let keys = self.requests.of(process);
         for key in &keys {
+            let first = CallKey {
+                conn: key.conn,
+                exchange: key.exchange,
+                part: 0,
+            };
+            self.abandon_unfinished(first, out);
             self.owe(*key);
         }
         self.requests.gone(process);
@@ -242,7 +248,7 @@ impl Stitcher {
         calls
             .unwrap_or_default()
             .iter()
-            .any(|key| self.waiters.has(*key))
+            .any(|key| self.waiters.has(*key) || self.is_awaited_card(*key))
     }
 
     /// The place below the request that the verdict names; counts what it says.
@@ -266,7 +272,10 @@ impl Stitcher {
                 return None;
             }
         };
-        let (span, lineage) = self.name(request)?;
+        let Some((span, lineage)) = self.name(request) else {
+            self.counters.undecided += 1;
+            return None;
+        };
         if source == Source::Exact
             && let Some(known) = self.requests.get_mut(request)
         {

@@ -6,18 +6,18 @@ use crate::ids::Context;
 use crate::span::Span;
 use crate::stitch::Config;
 
-const ROOT: u64 = born(2, 1);
-const READER: u64 = born(3, 1);
+pub(super) const ROOT: u64 = born(2, 1);
+pub(super) const READER: u64 = born(3, 1);
 
 /// As asyncio reads: in a context of the connection's own, which was accepted at 1 ms.
-fn asyncio(clients: &[u64]) -> World {
+pub(super) fn asyncio(clients: &[u64]) -> World {
     let mut w = world(clients, &[(21, 1)]);
     copy(&mut w, ROOT, &[]);
     copy(&mut w, READER, &[ROOT]);
     w
 }
 
-fn request(exchange: u64, start: u64, end: u64, task: u64) -> Served {
+pub(super) fn request(exchange: u64, start: u64, end: u64, task: u64) -> Served {
     let mut request = served(21, start, end).by(task);
     request.reader = inside(READER);
     request.exchange = exchange;

@@ -8,6 +8,7 @@ mod hops;
 mod inside;
 mod joins;
 mod limits;
+mod named;
 mod orders;
 mod rendering;
 mod servers;
