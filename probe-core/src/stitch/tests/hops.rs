@@ -56,6 +56,11 @@ fn a_client_whose_server_is_not_seen_counts() {
 #[test]
 fn ends_that_do_not_know_of_each_other_count_once() {
     let mut world = World::new();
+    for (conn, process) in [(0, 1), (1, 2), (2, 2), (3, 3)] {
+        let mut info = pair(conn, process, 9)[0].clone();
+        info.endpoints = None;
+        world.open(&info);
+    }
     let [a, b, c, d] = chain();
     for call in [&a, &b, &c, &d] {
         world.start(call);
@@ -124,6 +129,7 @@ fn a_server_that_asks_for_embeddings_on_its_way_is_no_proxy() {
     );
     if let CallKind::Inference(i) = &mut inner.kind {
         i.operation = Operation::Embeddings;
+        i.response_id = None;
     }
     world.connect(0, 1, 2);
     world.start(&server);
