@@ -193,7 +193,6 @@ impl Stitcher {
 
     /// A call ended. Pushes the spans that can leave now; `now` is the clock, not the call's end.
     pub fn finished(&mut self, call: Call, now: Nanos, out: &mut Vec<Span>) {
-        let key = call.key;
         self.learn_card(&call);
         if self.begin(&as_started(&call)) {
             self.note(call, now);

@@ -80,9 +80,9 @@ impl Waiters {
     /// The call waits no more; `None` when it did not.
     pub(super) fn leave(&mut self, key: CallKey) -> Option<()> {
         let waiter = self.calls.remove(&key)?;
-        take(&mut self.by_context, waiter.context, key);
+        take(&mut self.by_context, &waiter.context, key);
         if let Some(request) = waiter.request {
-            take(&mut self.by_request, request, key);
+            take(&mut self.by_request, &request, key);
         }
         if let Some(count) = self.of.get_mut(&waiter.process) {
             *count -= 1;
@@ -94,11 +94,11 @@ impl Waiters {
     }
 }
 
-fn take<K: Eq + Hash>(lists: &mut HashMap<K, BTreeSet<CallKey>>, list: K, key: CallKey) {
-    if let Some(set) = lists.get_mut(&list) {
+fn take<K: Eq + Hash>(lists: &mut HashMap<K, BTreeSet<CallKey>>, list: &K, key: CallKey) {
+    if let Some(set) = lists.get_mut(list) {
         set.remove(&key);
         if set.is_empty() {
-            lists.remove(&list);
+            lists.remove(list);
         }
     }
 }

@@ -133,11 +133,11 @@ fn a_card_stays_while_a_call_that_was_made_for_it_may_wait() {
 #[test]
 fn a_card_on_a_connection_that_was_joined_late_waits_for_its_server() {
     let mut w = world(&[0], &[]);
-    let [client, mut server] = pair(20, 8, 1);
-    server.late = true;
-    server.accepted = Some(MS);
-    w.open(&client);
-    w.open(&server);
+    let [near, mut far] = pair(20, 8, 1);
+    far.late = true;
+    far.accepted = Some(MS);
+    w.open(&near);
+    w.open(&far);
     copy(&mut w, ROOT, &[]);
     copy(&mut w, READER, &[ROOT]);
     let task = born(11, 1);
