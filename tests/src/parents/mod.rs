@@ -34,7 +34,7 @@ pub struct ParentsArgs {
     /// The probe. The default is `kaos-probe` beside this program.
     #[arg(long, env = "KAOS_PROBE")]
     probe: Option<PathBuf>,
-    /// Servers whose name contains this; the default is all.
+    /// Servers whose name, with a space and the path, contains this; the default is all.
     #[arg(long, default_value = "")]
     only: String,
     /// One path of each server, 20 requests at once: under 90 seconds.
@@ -79,11 +79,12 @@ const fn cell(
     }
 }
 
-const CELLS: [Cell; 18] = [
+const CELLS: [Cell; 19] = [
     cell("threads", "ask", 2, 2, "2 in sequence"),
     cell("gunicorn-sync", "ask", 2, 2, "2 in sequence"),
     cell("gunicorn-gthread", "ask", 2, 2, "2 in sequence"),
     cell("streams", "chain", 6, 5, CHAIN),
+    cell("streams", DETACHED, 2, 0, "2 in contexts of their own"),
     cell("fastapi-asyncio", "chain", 6, 6, CHAIN),
     cell("fastapi-asyncio", "sync", 1, 1, "in the thread pool"),
     cell("fastapi-asyncio", "stream", 2, 2, "in mid-stream"),
@@ -127,6 +128,8 @@ const QUICK: [(&str, &str); 5] = [
 ];
 /// What needs nothing but Python runs on every one that is there.
 const ANY_PYTHON: [&str; 2] = ["threads", "streams"];
+/// Calls that their program has cut off from their request: no parent is right, too.
+const DETACHED: &str = "detached";
 const CHAIN: &str = "1, 3 at once, a thread, in the background";
 
 impl ParentsArgs {
@@ -141,7 +144,8 @@ impl ParentsArgs {
         }
         let mut rows = Vec::new();
         let quick = |cell: &&Cell| QUICK.contains(&(cell.kind, cell.path));
-        let wanted = |cell: &&Cell| cell.kind.contains(&self.only) && (!self.quick || quick(cell));
+        let named = |cell: &&Cell| format!("{} /{}", cell.kind, cell.path).contains(&self.only);
+        let wanted = |cell: &&Cell| named(cell) && (!self.quick || quick(cell));
         let at_once = if self.quick { &[20][..] } else { &self.at_once };
         for cell in CELLS.iter().filter(wanted) {
             for program in self.programs(cell, &python) {
