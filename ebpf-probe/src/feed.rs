@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use probe_common::record::{ADDRESSED, HTTP2, Header, IN, Kind, LATE, OUT, Open, TLS};
+use probe_common::record::{
+    ADDRESSED, BLOCKING, HTTP2, Header, IN, Kind, LATE, OUT, Open, TLS, line,
+};
 use probe_core::ids::{
-    ConnId, ConnInfo, Context, Direction, Endpoints, Nanos, ProcessId, Transport,
+    ConnId, ConnInfo, Context, ContextInfo, Direction, Endpoints, Nanos, ProcessId, Transport,
 };
 use probe_core::stream::{Data, Record};
 
@@ -58,11 +60,12 @@ pub(crate) fn read(raw: &[u8]) -> Option<Input<'_>> {
             context: Context {
                 tid: header.tid,
                 token: header.token,
+                blocking: header.flags & BLOCKING != 0,
             },
         })),
         Kind::Open => {
             let open = Open::parse(bytes)?;
-            let info = info(conn, process, &open);
+            let info = info(&header, &open);
             if open.flags & HTTP2 != 0 {
                 Input::Http2(info)
             } else if open.flags & TLS != 0 {
@@ -71,7 +74,11 @@ pub(crate) fn read(raw: &[u8]) -> Option<Input<'_>> {
                 Input::Stream(Record::Open(info))
             }
         }
-        Kind::Bound => Input::Stream(Record::Bound(info(conn, process, &Open::parse(bytes)?))),
+        Kind::Bound => Input::Stream(Record::Bound(info(&header, &Open::parse(bytes)?))),
+        Kind::Context => Input::Stream(Record::Context(ContextInfo {
+            token: header.token,
+            ancestors: line(bytes)?,
+        })),
         Kind::HalfClosed => Input::Stream(Record::HalfClosed(
             conn,
             direction(header.direction)?,
@@ -102,11 +109,15 @@ fn direction(n: u8) -> Option<Direction> {
     }
 }
 
-fn info(id: ConnId, process: ProcessId, open: &Open) -> ConnInfo {
+fn info(header: &Header, open: &Open) -> ConnInfo {
     let addressed = open.flags & ADDRESSED != 0;
     ConnInfo {
-        id,
-        process,
+        id: ConnId(header.conn),
+        process: ProcessId {
+            tgid: header.tgid,
+            start: header.start,
+        },
+        accepted: (header.offset != 0).then_some(header.offset),
         transport: if open.flags & TLS != 0 {
             Transport::Tls
         } else {

@@ -14,19 +14,24 @@ fuzz_target!(|input: (bool, Vec<(bool, u16, Vec<u8>)>)| {
         transport: Transport::Plain,
         endpoints: None,
         late,
+        accepted: None,
     };
     let mut messages = Connection::new(late);
     let mut reader = Reader::new(&info, Options { content_cap: 256 });
-    let mut open = 0_i64;
+    let (mut open, mut asked) = (0_i64, 0_i64);
     let mut count = |reader: &mut Reader| {
         for output in reader.outputs() {
             match output {
                 Output::Started(_) => open += 1,
                 Output::Finished(_) => open -= 1,
+                Output::Asked(_) => asked += 1,
+                Output::Over(..) => asked -= 1,
+                Output::Read(..) | Output::Answered(_) | Output::Blurred(..) => {}
             }
             assert!(open >= 0, "a call ended that had not begun");
+            assert!(asked >= 0, "a request ended that had not begun");
         }
-        open
+        open + asked
     };
     for (at, (out, hole, bytes)) in pieces.iter().enumerate() {
         let direction = if *out { Direction::Out } else { Direction::In };

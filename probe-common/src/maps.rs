@@ -23,6 +23,47 @@ pub struct Process {
     pub start: u64,
 }
 
+/// Value of `PYTHONS`, by tgid: where a CPython keeps the context of each thread. Offsets in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Python {
+    /// Address of `_PyRuntime.interpreters.head`; `main` follows it.
+    pub interpreters: u64,
+    /// Address of `PyContext_Type`, which every context names at [`Python::TYPE`].
+    pub context_type: u64,
+    /// `PyInterpreterState` to its newest thread.
+    pub threads: u16,
+    /// `PyThreadState.next`
+    pub next: u16,
+    /// `PyThreadState.interp`
+    pub interp: u16,
+    /// `PyThreadState.thread_id`: what `pthread_self` gives, which is the thread pointer.
+    pub thread_id: u16,
+    /// `PyThreadState.context`
+    pub context: u16,
+    /// `PyContext.ctx_entered`
+    pub entered: u16,
+    /// 0.
+    pub pad: u32,
+}
+
+impl Python {
+    /// `PyObject.ob_type`
+    pub const TYPE: u64 = 8;
+}
+
+/// Key of `CONTEXTS`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct ContextKey {
+    /// Address of the context.
+    pub address: u64,
+    /// The process.
+    pub tgid: u32,
+    /// 0.
+    pub pad: u32,
+}
+
 /// Key of `TLS_CONNECTIONS`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -81,8 +122,10 @@ pub mod counter {
     pub const OVER_CREDIT: u32 = 7;
     /// A call that moved several messages at once: a hole.
     pub const SEVERAL_MESSAGES: u32 = 8;
+    /// A thread whose Python context could not be found.
+    pub const NO_CONTEXT: u32 = 9;
     /// How many there are.
-    pub const COUNT: u32 = 9;
+    pub const COUNT: u32 = 10;
     /// Their names, for `/metrics`.
     pub const NAMES: [&str; COUNT as usize] = [
         "ring_full",
@@ -94,6 +137,7 @@ pub mod counter {
         "unpaired_tls_calls",
         "over_credit_bytes",
         "several_messages",
+        "python_threads_unknown",
     ];
 }
 
@@ -107,5 +151,9 @@ pub const CONNECTIONS: u32 = 16384;
 pub const PROCESSES: u32 = 16384;
 /// Threads inside a TLS call at a time.
 pub const TLS_CALLS: u32 = 8192;
+/// CPython processes that are opted in.
+pub const PYTHONS: u32 = 4096;
+/// Contexts of theirs that are alive, about; the ones that were used longest ago make room.
+pub const CONTEXTS: u32 = 16384;
 /// Bytes of the ring. They count twice as memory of the probe, which maps them twice in a row.
 pub const RING: u32 = 4 << 20;

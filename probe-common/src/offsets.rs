@@ -18,6 +18,8 @@ pub struct Offsets {
     pub signal_live: u16,
     /// `task_struct.start_boottime` (`real_start_time` before 5.5)
     pub task_start: u16,
+    /// `task_struct.thread.fsbase`
+    pub task_fsbase: u16,
     /// `task_struct.tgid`
     pub task_tgid: u16,
     /// `task_struct.pid`
@@ -32,6 +34,10 @@ pub struct Offsets {
     pub socket_file: u16,
     /// `socket.sk`
     pub socket_sk: u16,
+    /// `file.f_flags`
+    pub file_flags: u16,
+    /// `sock.sk_socket`
+    pub sk_socket: u16,
     /// `sock.sk_protocol` (a 16-bit field since 5.6)
     pub sk_protocol: u16,
     /// `sock_common.skc_family`
@@ -76,6 +82,7 @@ impl Offsets {
         task_signal: ABSENT,
         signal_live: ABSENT,
         task_start: ABSENT,
+        task_fsbase: ABSENT,
         task_tgid: ABSENT,
         task_pid: ABSENT,
         files_fdt: ABSENT,
@@ -83,6 +90,8 @@ impl Offsets {
         file_private: ABSENT,
         socket_file: ABSENT,
         socket_sk: ABSENT,
+        file_flags: ABSENT,
+        sk_socket: ABSENT,
         sk_protocol: ABSENT,
         skc_family: ABSENT,
         skc_num: ABSENT,

@@ -34,6 +34,9 @@ pub enum Kind {
     Exit = 8,
     /// A process that is opted in mapped a file executable.
     Map = 9,
+    /// A context (`token`) of a runtime, before the first bytes that move in it; a [`Line`]
+    /// follows the header.
+    Context = 10,
 }
 
 impl Kind {
@@ -50,6 +53,7 @@ impl Kind {
             7 => Self::Fork,
             8 => Self::Exit,
             9 => Self::Map,
+            10 => Self::Context,
             _ => return None,
         })
     }
@@ -60,6 +64,18 @@ pub const IN: u8 = 0;
 /// `direction`: the process writes.
 pub const OUT: u8 = 1;
 
+/// [`Header::flags`]: the operation waits until it is done, on a socket of that mode.
+pub const BLOCKING: u16 = 1;
+
+/// How many ancestors of a context are kept.
+pub const ANCESTORS: usize = 8;
+/// What follows the header of [`Kind::Context`]: the context that it was copied from, that one's
+/// origin, and so on; 0 where none is known.
+pub type Line = [u64; ANCESTORS];
+/// A context's number: its birth was not seen. Bits 56 to 62 are the CPU, the ones below the
+/// time in nanoseconds.
+pub const FOUND: u64 = 1 << 63;
+
 /// The head of every record. All numbers are native-endian: both halves run on one machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -68,7 +84,7 @@ pub struct Header {
     pub kind: u8,
     /// [`IN`] or [`OUT`].
     pub direction: u8,
-    /// 0.
+    /// [`BLOCKING`] or 0.
     pub flags: u16,
     /// Captured bytes after the header.
     pub captured: u32,
@@ -82,7 +98,8 @@ pub struct Header {
     pub tid: u32,
     /// Start time of the process, nanoseconds since boot.
     pub start: u64,
-    /// Stream offset of the first byte.
+    /// Stream offset of the first byte; of [`Kind::Open`]: when the connection was accepted, 0
+    /// where that was not seen.
     pub offset: u64,
     /// Bytes that moved; the ones after `captured` were not captured.
     pub len: u64,
@@ -165,6 +182,16 @@ impl Header {
         let bytes = b.get(HEADER..HEADER.checked_add(header.captured as usize)?)?;
         Some((header, bytes))
     }
+}
+
+/// Reads what follows the header of [`Kind::Context`].
+#[must_use]
+pub fn line(b: &[u8]) -> Option<Line> {
+    let mut line = Line::default();
+    for (i, ancestor) in line.iter_mut().enumerate() {
+        *ancestor = u64_at(b, 8 * i)?;
+    }
+    Some(line)
 }
 
 impl Open {

@@ -126,6 +126,7 @@ impl Pipeline {
             context: Context {
                 tid: header.tid,
                 token: header.token,
+                blocking: false,
             },
         };
         let parts = stages.assembler.push(&data);
@@ -139,6 +140,13 @@ impl Pipeline {
                 Output::Started(started) => self.stitcher.started(&started),
                 Output::Finished(call) => {
                     self.stitcher.finished(*call, header.at, &mut self.spans);
+                }
+                Output::Asked(asked) => self.stitcher.asked(*asked),
+                Output::Read(key, trace) => self.stitcher.read(key, trace.map(|t| *t)),
+                Output::Answered(answered) => self.stitcher.answered(&answered),
+                Output::Blurred(key, at) => self.stitcher.blurred(key, at),
+                Output::Over(key, end, at) => {
+                    self.stitcher.over(key, end, at, header.at, &mut self.spans);
                 }
             }
         }
@@ -160,6 +168,7 @@ fn connection(stream: u64) -> ConnInfo {
             netns: 1,
         }),
         late: false,
+        accepted: None,
     }
 }
 

@@ -67,13 +67,16 @@ impl Role {
     }
 }
 
-/// What in the process did it: the seam for parents inside a process.
+/// What in the process did it: evidence of parents inside a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Context {
     /// The thread id.
     pub tid: u32,
-    /// The runtime's own context, 0 where none is known.
+    /// The runtime's own context, 0 where none is known: see [`crate::stitch`].
     pub token: u64,
+    /// The operation waits until it is done, on a socket of that mode: the thread serves this
+    /// connection alone meanwhile, so it is no event loop.
+    pub blocking: bool,
 }
 
 /// Which tap saw the connection.
@@ -109,4 +112,18 @@ pub struct ConnInfo {
     pub endpoints: Option<Endpoints>,
     /// True when bytes may have passed before the first record (the probe came later).
     pub late: bool,
+    /// When the process accepted it, where that was seen.
+    pub accepted: Option<Nanos>,
 }
+
+/// Where a context of a runtime comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContextInfo {
+    /// The context, as in [`Context::token`].
+    pub token: u64,
+    /// The context that it was copied from, that one's origin, and so on; 0 where none is known.
+    pub ancestors: [u64; ANCESTORS],
+}
+
+/// How many ancestors of a context are known.
+pub const ANCESTORS: usize = 8;

@@ -40,6 +40,9 @@ pub struct Span {
     pub links: Vec<Link>,
     /// Whose span it is: exporters look up its resource by this.
     pub process: ProcessId,
+    /// Its call was told of when it ended, before its place was settled
+    /// ([`crate::stitch::Stitcher::ended`]).
+    pub late: bool,
     /// What the terminal shows of it.
     pub summary: Arc<Summary>,
 }
@@ -134,7 +137,8 @@ pub struct Summary {
     pub counts: bool,
     /// `origin`, `proxy` or `agent`; `None` where it is no model call.
     pub hop: Option<&'static str>,
-    /// How the parent was found: `wire`, `peer`, `none`.
+    /// How the parent was found: `wire`, `peer`, `exact`, `inferred`, `none`; empty while that is
+    /// not settled.
     pub link: &'static str,
     /// `server.address`, then `server.port`.
     pub server: Option<(String, Option<u16>)>,

@@ -2,6 +2,7 @@
 //!
 //! - [`tls`] finds OpenSSL's entry points and decides where to hook them most cheaply.
 //! - [`runtime`] says what an executable is, and what of its TLS can be seen.
+//! - [`python`] finds where CPython's contexts are seen.
 //! - [`dynamic`] and [`image`] read the facts of ELF that both need.
 //!
 //! The input is any [`object::ReadRef`]: a byte slice, or a `ReadCache` over a file, so that an
@@ -15,6 +16,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod image;
+pub mod python;
 pub mod runtime;
 pub mod symbols;
 pub mod tls;

@@ -8,4 +8,5 @@ pub mod doctor;
 pub mod fake;
 pub mod fidelity;
 pub mod otlp;
+pub mod parents;
 pub mod webhook;

@@ -7,6 +7,7 @@ use e2e::doctor::DoctorArgs;
 use e2e::fake::cli::FakeArgs;
 use e2e::fidelity::FidelityArgs;
 use e2e::otlp::OtlpArgs;
+use e2e::parents::ParentsArgs;
 use e2e::webhook::WebhookArgs;
 
 /// End-to-end tests of the probe against real processes and a real kernel.
@@ -29,6 +30,8 @@ enum What {
     Fidelity(FidelityArgs),
     /// Hold what a real collector got by gRPC and by HTTP against `watch --json` and the log.
     Otlp(OtlpArgs),
+    /// Hold the parent of each call inside a process against what the program did.
+    Parents(ParentsArgs),
     /// Hold the webhook against a real API server, under outages and load.
     Webhook(WebhookArgs),
 }
@@ -40,6 +43,7 @@ fn main() -> Result<()> {
         What::Fake(args) => args.run(),
         What::Fidelity(args) => args.run(),
         What::Otlp(args) => args.run(),
+        What::Parents(args) => args.run(),
         What::Webhook(args) => args.run(),
     }
 }

@@ -4,6 +4,7 @@ mod probe;
 mod span;
 mod system;
 mod tree;
+mod whole;
 mod work;
 
 use std::path::Path;
@@ -75,7 +76,7 @@ fn watch(args: &Args, system: &System, ui: Option<&Ui>, program: &Path, dir: &Pa
     let before = system.model_servers_account()?;
     let done = send(system, args.fast, || probe.check())?;
     let served = system.model_servers_account()?.since(before);
-    wait_for_last(&probe, served)?;
+    wait_for_last(&probe, served, &done, system)?;
     let spans = probe.stop()?;
     for (at, done) in done.iter().enumerate() {
         print!(
@@ -87,7 +88,12 @@ fn watch(args: &Args, system: &System, ui: Option<&Ui>, program: &Path, dir: &Pa
         "\nThe probe saw its first call {:.2} s after its start.",
         first.as_secs_f64()
     );
-    compare(&spans, served)
+    compare(&spans, served)?;
+    for done in &done {
+        whole::check(done, &spans, &system.names())?;
+    }
+    println!("Each conversation is one trace.");
+    Ok(())
 }
 
 /// Sends each job when the one before is answered.
@@ -105,9 +111,13 @@ fn send(system: &System, fast: bool, mut check: impl FnMut() -> Result<()>) -> R
 }
 
 /// Gives the probe its time to print the last call; what is missing then is really missing.
-fn wait_for_last(probe: &Probe, served: Tokens) -> Result<()> {
+fn wait_for_last(probe: &Probe, served: Tokens, done: &[Done], system: &System) -> Result<()> {
     let start = Instant::now();
-    while tree::total(&probe.spans()?) != served && start.elapsed() < LAST_SPANS_WITHIN {
+    let whole = |spans: &[Span]| {
+        let whole = |done| whole::check(done, spans, &system.names()).is_ok();
+        tree::total(spans) == served && done.iter().all(whole)
+    };
+    while !whole(&probe.spans()?) && start.elapsed() < LAST_SPANS_WITHIN {
         interrupt::check()?;
         sleep(Duration::from_millis(100));
     }

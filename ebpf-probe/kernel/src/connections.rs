@@ -11,10 +11,11 @@ use probe_common::capture::{
 };
 use probe_common::http::{Look, PEEK};
 use probe_common::maps::{Process, counter};
-use probe_common::record::{Kind, LATE, Open, PIECE, TLS};
+use probe_common::record::{BLOCKING, Kind, LATE, Open, PIECE, TLS};
 
 use crate::kernel;
-use crate::maps::{Copying, GRANTS, count};
+use crate::maps::{ACCEPTED, Copying, GRANTS, count};
+use crate::python;
 use crate::records::{has_room, header, send_bytes, send_mark, send_open, send_word};
 
 /// The most pieces and segments of one operation that are looked at; the rest is a hole. A vector
@@ -73,6 +74,28 @@ pub struct Operation {
     pub pointer: u64,
     /// [`TLS`] or 0.
     pub transport: u32,
+    /// The caller asked not to wait for this operation, whatever the socket's mode.
+    pub hasty: bool,
+}
+
+/// What in the process did an operation; told where a turn begins.
+#[derive(Clone, Copy)]
+struct Who {
+    flags: u16,
+    token: u64,
+}
+
+impl Who {
+    const UNKNOWN: Self = Self { flags: 0, token: 0 };
+
+    #[inline(always)]
+    fn of(operation: &Operation) -> Self {
+        let waits = operation.sk != 0 && !operation.hasty && kernel::is_blocking(operation.sk);
+        Self {
+            flags: if waits { BLOCKING } else { 0 },
+            token: python::token(operation.process.start),
+        }
+    }
 }
 
 /// A number that no other connection has.
@@ -97,6 +120,7 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
     } = *operation;
     let follows = c.side(direction).offset == start;
     c.side(direction).offset = start.wrapping_add(n);
+    let mut who = Who::UNKNOWN;
     if c.class != HTTP && c.class != UNKNOWN {
         return;
     }
@@ -121,18 +145,21 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
             c.flags |= LATE_CONNECTION;
             return;
         }
+        who = Who::of(operation);
         if before != 0 {
             let mut header = header(Kind::Data, direction, c.id, process.start);
             header.offset = start;
             header.len = u64::from(before);
+            header.flags = who.flags;
+            header.token = who.token;
             send_word(&header, word);
         }
     }
     let (limit, tail) = bounds(c, direction, start, n);
     if segments.vector == 0 && n <= PIECE as u64 && start.wrapping_add(n) <= limit {
-        whole(c.id, operation);
+        whole(c.id, operation, who);
     } else {
-        copy(state, c.id, operation, limit, tail);
+        copy(state, c.id, operation, who, limit, tail);
     }
 }
 
@@ -168,7 +195,7 @@ fn bounds(c: &mut Connection, direction: u8, start: u64, n: u64) -> (u64, (u64, 
 
 /// Sends an operation of one piece, which a chunk of a stream always is, without the loop.
 #[inline(always)]
-fn whole(id: u64, operation: &Operation) {
+fn whole(id: u64, operation: &Operation, who: Who) {
     let Operation {
         direction,
         n,
@@ -180,6 +207,8 @@ fn whole(id: u64, operation: &Operation) {
     let mut header = header(Kind::Data, direction, id, process.start);
     header.offset = start;
     header.len = n;
+    header.flags = who.flags;
+    header.token = who.token;
     send_bytes(&header, segments.buffer, n);
 }
 
@@ -188,7 +217,14 @@ fn whole(id: u64, operation: &Operation) {
 /// The state stands in a map's memory, not on the stack: there the verifier takes every value
 /// for unknown, so that all steps of the loop look alike to it and are checked once.
 #[inline(always)]
-fn copy(state: &'static mut Copying, id: u64, operation: &Operation, limit: u64, tail: (u64, u64)) {
+fn copy(
+    state: &'static mut Copying,
+    id: u64,
+    operation: &Operation,
+    who: Who,
+    limit: u64,
+    tail: (u64, u64),
+) {
     let Operation {
         direction,
         n,
@@ -198,6 +234,8 @@ fn copy(state: &'static mut Copying, id: u64, operation: &Operation, limit: u64,
         ..
     } = *operation;
     state.header = header(Kind::Data, direction, id, process.start);
+    state.header.flags = who.flags;
+    state.header.token = who.token;
     state.start = start;
     state.n = n;
     state.limit = limit;
@@ -281,7 +319,9 @@ pub fn announce_as(kind: Kind, c: &Connection, operation: &Operation, flags: u32
     if operation.sk != 0 {
         kernel::addresses(operation.sk, &mut open);
     }
-    let header = header(kind, operation.direction, c.id, operation.process.start);
+    let mut header = header(kind, operation.direction, c.id, operation.process.start);
+    // SAFETY: the value is a number.
+    header.offset = unsafe { ACCEPTED.get(operation.sk) }.copied().unwrap_or(0);
     send_open(&header, &open)
 }
 

@@ -13,6 +13,7 @@ static OFFSETS: Offsets = Offsets::NONE;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 const IPPROTO_TCP: u16 = 6;
+const O_NONBLOCK: u32 = 0o4000;
 const SHUTDOWN_BOTH: u8 = 3;
 const SHUTDOWN_RECEIVE: u8 = 1;
 
@@ -91,6 +92,26 @@ pub fn socket_of(fd: u64) -> Option<u64> {
         return None;
     }
     read(socket, offset!(socket_sk)).filter(|sk| *sk != 0)
+}
+
+/// Whether calls on `sk` wait until they are done; false where that is not known.
+#[inline(always)]
+pub fn is_blocking(sk: u64) -> bool {
+    let Some(socket) = read::<u64>(sk, offset!(sk_socket)) else {
+        return false;
+    };
+    let Some(file) = read::<u64>(socket, offset!(socket_file)) else {
+        return false;
+    };
+    read::<u32>(file, offset!(file_flags)).is_some_and(|flags| flags & O_NONBLOCK == 0)
+}
+
+/// The thread pointer of the current thread (`fs` on x86-64); 0 where it cannot be read.
+#[inline(always)]
+pub fn thread_pointer() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    let task = unsafe { bpf_get_current_task() };
+    read(task, offset!(task_fsbase)).unwrap_or(0)
 }
 
 /// Whether `sk` is TCP over IPv4 or IPv6.

@@ -9,6 +9,7 @@ mod connections;
 mod kernel;
 mod maps;
 mod process;
+mod python;
 mod records;
 mod socket;
 mod tls;

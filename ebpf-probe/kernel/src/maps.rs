@@ -4,10 +4,11 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use probe_common::capture::Connection;
 use probe_common::maps::{
-    CONNECTIONS as MAX_CONNECTIONS, Grant, PROCESSES as MAX_PROCESSES, Process, RING as RING_BYTES,
+    CONNECTIONS as MAX_CONNECTIONS, CONTEXTS as MAX_CONTEXTS, ContextKey, Grant,
+    PROCESSES as MAX_PROCESSES, PYTHONS as MAX_PYTHONS, Process, Python, RING as RING_BYTES,
     Settings, TLS_CALLS as MAX_TLS_CALLS, TlsKey, counter,
 };
-use probe_common::record::Header;
+use probe_common::record::{Header, Line};
 
 /// Where a copy stands.
 #[derive(Clone, Copy)]
@@ -37,6 +38,18 @@ pub struct Copying {
     pub done: u64,
     /// Bytes up to the end of the last piece that was sent.
     pub sent: u64,
+}
+
+/// A context of a runtime.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Origin {
+    /// Its number.
+    pub token: u64,
+    /// Whether user space knows it.
+    pub told: u64,
+    /// The context that it was copied from, and so on.
+    pub line: Line,
 }
 
 /// A call of the TLS library: set at the entry, taken at the return.
@@ -143,6 +156,19 @@ pub static TLS_CALLS: LruHashMap<u64, TlsCall> = LruHashMap::with_max_entries(MA
 /// ones that were used longest ago make room.
 #[map]
 pub static GRANTS: LruHashMap<u64, Grant> = LruHashMap::with_max_entries(MAX_CONNECTIONS, 0);
+#[map]
+pub static PYTHONS: HashMap<u32, Python> = HashMap::with_max_entries(MAX_PYTHONS, 0);
+/// Where CPython keeps the state of a thread: found by a walk, checked at each use.
+#[map]
+pub static PYTHON_THREADS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(MAX_TLS_CALLS, 0);
+#[map]
+pub static CONTEXTS: LruHashMap<ContextKey, Origin> = LruHashMap::with_max_entries(MAX_CONTEXTS, 0);
+/// For a new origin, which is too large for the stack.
+#[map]
+pub static ORIGIN: PerCpuArray<Origin> = PerCpuArray::with_max_entries(1, 0);
+/// When sockets were accepted by processes that have contexts.
+#[map]
+pub static ACCEPTED: LruHashMap<u64, u64> = LruHashMap::with_max_entries(MAX_CONNECTIONS, 0);
 #[map]
 pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
 #[map]

@@ -6,7 +6,7 @@ use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE};
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use probe_common::maps::counter;
-use probe_common::record::{CLASSES, Header, Kind, Open, PIECE};
+use probe_common::record::{CLASSES, Header, Kind, Line, Open, PIECE};
 
 use crate::maps::{RING, count};
 
@@ -117,6 +117,29 @@ pub fn send_open(header: &Header, open: &Open) -> u32 {
         None => {
             count(counter::RING_FULL, 1);
             0
+        }
+    }
+}
+
+/// Sends where a context comes from; `false` when the ring is full.
+#[inline(always)]
+pub fn send_line(token: u64, line: &Line, start: u64) -> bool {
+    match RING.reserve::<Slot<{ size_of::<Line>() }>>(0) {
+        Some(mut slot) => {
+            let at = slot.as_mut_ptr();
+            // SAFETY: the slot is reserved, aligned to 8 bytes and large enough.
+            unsafe {
+                addr_of_mut!((*at).header).write(header(Kind::Context, 0, 0, start));
+                addr_of_mut!((*at).header.token).write(token);
+                addr_of_mut!((*at).header.captured).write(size_of::<Line>() as u32);
+                addr_of_mut!((*at).bytes).cast::<Line>().write(*line);
+            }
+            slot.submit(NO_WAKEUP);
+            true
+        }
+        None => {
+            count(counter::RING_FULL, 1);
+            false
         }
     }
 }

@@ -14,8 +14,9 @@ use probe_common::record::{IN, Kind, OUT};
 
 use crate::connections::{Operation, Segments, is_done, new_id, operate};
 use crate::kernel;
-use crate::maps::{GRANTS, SCRATCH, SOCKETS, TLS_CALLS, count};
+use crate::maps::{ACCEPTED, GRANTS, SCRATCH, SOCKETS, TLS_CALLS, count};
 use crate::process;
+use crate::python;
 use crate::records::{header, send, send_with};
 
 /// `struct pt_regs` of x86-64, stable since 2.6.24 (arch/x86/include/asm/ptrace.h).
@@ -44,10 +45,12 @@ const WRITE: u64 = 1;
 const MMAP: u64 = 9;
 const READV: u64 = 19;
 const WRITEV: u64 = 20;
+const ACCEPT: u64 = 43;
 const SENDTO: u64 = 44;
 const RECVFROM: u64 = 45;
 const SENDMSG: u64 = 46;
 const RECVMSG: u64 = 47;
+const ACCEPT4: u64 = 288;
 const RECVMMSG: u64 = 299;
 const SENDMMSG: u64 = 307;
 const PREADV2: u64 = 327;
@@ -57,6 +60,7 @@ const SIGSTOP: u32 = 19;
 const PROT_EXEC: u64 = 4;
 const MAP_ANONYMOUS: u64 = 0x20;
 const MSG_PEEK: u64 = 2;
+const MSG_DONTWAIT: u64 = 0x40;
 const MSG_TRUNC: u64 = 0x20;
 const MSG_ERRQUEUE: u64 = 0x2000;
 /// Flags of a receive that moves no bytes out of the stream, or none into the buffer.
@@ -81,6 +85,10 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         READ | READV | RECVFROM | RECVMSG | RECVMMSG | PREADV2 => IN,
         WRITE | WRITEV | SENDTO | SENDMSG | SENDMMSG | PWRITEV2 => OUT,
         MMAP => return mapped(registers),
+        ACCEPT | ACCEPT4 => {
+            python::accepted(returned as u64);
+            return 0;
+        }
         _ => return 0,
     };
     let Some(process) = process::current() else {
@@ -100,9 +108,19 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     if let Some((n, segments)) = bytes_of(registers, returned as u64) {
-        moved(sk, direction, n, segments, process);
+        moved(sk, direction, n, segments, process, is_hasty(registers));
     }
     0
+}
+
+/// Whether the call was told not to wait, whatever the socket's mode.
+#[inline(always)]
+fn is_hasty(registers: &Registers) -> bool {
+    match registers.orig_ax {
+        RECVFROM => registers.r10 & MSG_DONTWAIT != 0,
+        RECVMSG => registers.dx & MSG_DONTWAIT != 0,
+        _ => false,
+    }
 }
 
 /// How many bytes of the stream a call moved, and where they are in the caller's memory.
@@ -134,7 +152,7 @@ fn bytes_of(registers: &Registers, returned: u64) -> Option<(u64, Segments)> {
 
 /// `n` bytes moved over `sk`.
 #[inline(always)]
-fn moved(sk: u64, direction: u8, n: u64, segments: Segments, process: Process) {
+fn moved(sk: u64, direction: u8, n: u64, segments: Segments, process: Process, hasty: bool) {
     let Some(c) = connection(sk, direction, n) else {
         return;
     };
@@ -182,6 +200,7 @@ fn moved(sk: u64, direction: u8, n: u64, segments: Segments, process: Process) {
             sk,
             pointer: sk,
             transport: 0,
+            hasty,
         },
         scratch,
     );
@@ -308,6 +327,7 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
         // A read of what was left after the close makes an entry that nothing ends. The next
         // socket at the same address must not inherit it, or it is taken for TLS or for late.
         let _ = SOCKETS.remove(sk);
+        let _ = ACCEPTED.remove(sk);
         return 0;
     }
     if state != TCP_CLOSE && state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK {

@@ -154,6 +154,7 @@ pub fn tls_return(ctx: RetProbeContext) -> u32 {
         sk,
         pointer: ssl,
         transport: TLS,
+        hasty: false,
     };
     if sk != 0 && c.socket == 0 {
         bind(c, &operation);

@@ -108,8 +108,8 @@ async fn serve(settings: &Settings, output: &Output) -> anyhow::Result<u8> {
         exports: true,
     };
     let sink = Arc::clone(&exporter);
-    let setup = output.setup(wanted, &sinks, move |span| {
-        output::record(&sink, &Arc::new(span));
+    let setup = output.setup(wanted, &sinks, move |leaving| {
+        output::record(&sink, &leaving);
     });
     let capture = Capture::start(setup)?;
     let mut watch = watch(settings, node, &sinks, &capture);

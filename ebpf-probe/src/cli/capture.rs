@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use probe_core::call;
-use probe_core::span::Span;
 use probe_core::stitch::{self, Stitcher};
 
 use super::descriptors;
@@ -16,7 +15,7 @@ use crate::discover::{Counted, Discovery, Options, Request, Requests, host, queu
 use crate::export::resource::Registry;
 use crate::export::selfmetrics;
 use crate::kernel;
-use crate::pipeline::{Driver, Handles, Pipeline};
+use crate::pipeline::{Driver, Handles, Leaving, Pipeline};
 
 /// How long discovery may take for what was asked of it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,8 +39,8 @@ pub(super) struct Setup {
     pub(super) counters: selfmetrics::Counters,
     /// Takes what was counted, now and then.
     pub(super) counted: Box<dyn FnMut(&Counted) + Send>,
-    /// Takes spans, on the reader's thread.
-    pub(super) spans: Box<dyn FnMut(Span) + Send>,
+    /// Takes calls that ended, and spans, on the reader's thread.
+    pub(super) spans: Box<dyn FnMut(Leaving) + Send>,
 }
 
 /// A running capture.

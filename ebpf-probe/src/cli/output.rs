@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use probe_common::maps::{POLICY_HEADS, counter};
 use probe_core::conventions::{Conventions, Profile};
-use probe_core::span::Span;
 use probe_core::stitch;
 
 use super::capture::Setup;
@@ -16,6 +15,7 @@ use crate::export::config::Config;
 use crate::export::resource::Registry;
 use crate::export::{Exporter, selfmetrics};
 use crate::kubernetes::Node;
+use crate::pipeline::Leaving;
 
 /// How long an end may take, the way of the last spans to the collector included.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -103,7 +103,7 @@ impl Output {
         &self,
         wanted: Wanted,
         sinks: &Sinks,
-        spans: impl FnMut(Span) + Send + 'static,
+        spans: impl FnMut(Leaving) + Send + 'static,
     ) -> Setup {
         let conventions = Conventions {
             profile: self.conventions,
@@ -222,12 +222,15 @@ impl Sinks {
 /// An exporter that commands may do without.
 pub(super) type MaybeExporter = Arc<Mutex<Option<Exporter>>>;
 
-/// Hands a span to the exporter, if there is one.
-pub(super) fn record(exporter: &MaybeExporter, span: &Arc<Span>) {
+/// Hands it to the exporter, if there is one.
+pub(super) fn record(exporter: &MaybeExporter, leaving: &Leaving) {
     if let Ok(exporter) = exporter.lock()
         && let Some(exporter) = &*exporter
     {
-        exporter.record(span);
+        match leaving {
+            Leaving::Ended(span) => exporter.measure(span),
+            Leaving::Span(span) => exporter.record(span),
+        }
     }
 }
 

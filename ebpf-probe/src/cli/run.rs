@@ -90,17 +90,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         node: None,
         exports: args.otlp,
     };
-    let setup = args.output.setup(wanted, &sinks, move |span| {
-        let span = Arc::new(span);
+    let setup = args.output.setup(wanted, &sinks, move |leaving| {
+        output::record(&sink, &leaving);
+        let Some(span) = leaving.span() else {
+            return;
+        };
         let resource = registry.get(span.process);
         if let Some(view) = &mut file
-            && let Err(error) = view.show(&span, &resource, Clock::measure())
+            && let Err(error) = view.show(span, &resource, Clock::measure())
         {
             tracing::warn!(%error, "cannot write the file");
         }
-        output::record(&sink, &span);
         if let Ok(mut totals) = sum.lock() {
-            totals.add(&span, &resource);
+            totals.add(span, &resource);
         }
     });
     // What we raise for ourselves is not the command's.

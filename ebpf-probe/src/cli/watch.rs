@@ -54,13 +54,24 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
     }
     let (sender, spans) = sync_channel::<Arc<Span>>(WAITING);
     let sink = Arc::clone(&exporter);
+    let mode = match (args.tree, args.json) {
+        (true, _) => Mode::Tree,
+        (_, true) => Mode::Json,
+        _ => Mode::Lines,
+    };
     let mut unshown = 0_u64;
     let setup = args
         .output
-        .setup(Wanted::everything(args.otlp), &sinks, move |span| {
-            let span = Arc::new(span);
-            output::record(&sink, &span);
-            if sender.try_send(span).is_err() {
+        .setup(Wanted::everything(args.otlp), &sinks, move |leaving| {
+            output::record(&sink, &leaving);
+            // A line says that a call has ended, and waits for no parent.
+            let shown = match mode {
+                Mode::Lines => leaving.ended(),
+                Mode::Tree | Mode::Json => leaving.span(),
+            };
+            if let Some(span) = shown
+                && sender.try_send(Arc::clone(span)).is_err()
+            {
                 unshown += 1;
                 // One line in powers of two: a log must not make a slow terminal slower.
                 if unshown.is_power_of_two() {
@@ -72,11 +83,6 @@ pub(super) fn run(args: Args) -> anyhow::Result<u8> {
             }
         });
     let capture = Capture::start(setup)?;
-    let mode = match (args.tree, args.json) {
-        (true, _) => Mode::Tree,
-        (_, true) => Mode::Json,
-        _ => Mode::Lines,
-    };
     let terminal = Terminal::of_stdout();
     if mode != Mode::Json {
         let _ = writeln!(

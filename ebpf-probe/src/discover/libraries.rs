@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use object::ReadCache;
 use probe_elf::tls::{Abi, Cost, Function, OpenSslSites, Site, When, openssl_sites};
+use rustix::fs::OFlags;
 
 use super::proc::{self, Mapped, map_file, through_root};
 use crate::kernel::{Attached, Control};
@@ -21,7 +22,7 @@ const MOST_SITES: usize = 32_768;
 /// Open files that are left for everything else.
 const RESERVE: u64 = 256;
 /// How long a file stays hooked that nobody has mapped: programs are started again.
-const UNUSED: Duration = Duration::from_mins(10);
+pub(super) const UNUSED: Duration = Duration::from_mins(10);
 
 /// What became of a file.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub(crate) struct Libraries {
 }
 
 /// Device and inode.
-type Inode = (u64, u64);
+pub(super) type Inode = (u64, u64);
 
 #[derive(Debug)]
 struct Known {
@@ -58,7 +59,7 @@ struct Known {
 
 /// What changes when an inode's number is given to another file, or its content is replaced:
 /// time of the last change, and size.
-type Stamp = (i64, i64, u64);
+pub(super) type Stamp = (i64, i64, u64);
 
 impl Libraries {
     /// None so far. `descriptors`: how many files may be open, if that is limited.

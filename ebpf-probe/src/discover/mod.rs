@@ -8,6 +8,7 @@ mod libraries;
 mod pods;
 mod ports;
 pub(crate) mod proc;
+mod python;
 mod redact;
 mod requests;
 mod script;
@@ -27,6 +28,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use self::libraries::Libraries;
 use self::proc::Process;
+use self::python::Pythons;
 pub(crate) use self::requests::{Asked, Request, Requests, queue};
 use self::selector::Host;
 pub(crate) use self::selector::Selector;
@@ -80,6 +82,7 @@ pub(crate) struct Discovery {
     options: Options,
     control: Control,
     libraries: Libraries,
+    pythons: Pythons,
     registry: Arc<Registry>,
     facts: Sender<(ProcessId, ProcessFacts)>,
     /// Opted-in processes, with the start time that the kernel half uses once it is known.
@@ -116,6 +119,7 @@ impl Discovery {
             options,
             control,
             libraries: Libraries::new(descriptors),
+            pythons: Pythons::default(),
             registry,
             facts,
             opted_in: HashMap::new(),
@@ -258,6 +262,7 @@ impl Discovery {
                 self.look_at_libraries(tgid);
             }
         }
+        self.pythons.forget_unused(&used, &mut self.control);
         self.swept_at = Instant::now();
     }
 
@@ -357,6 +362,7 @@ impl Discovery {
     fn look_at_libraries(&mut self, tgid: u32) {
         for mapped in proc::mapped(tgid) {
             self.libraries.meet(tgid, &mapped, &mut self.control);
+            self.pythons.meet(tgid, &mapped, &mut self.control);
         }
     }
 

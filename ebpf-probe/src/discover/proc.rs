@@ -56,6 +56,10 @@ pub(crate) struct Mapped {
     pub(crate) inode: (u64, u64),
     /// The path in the process's own mount namespace.
     pub(crate) path: PathBuf,
+    /// Where its first executable part begins in memory …
+    pub(crate) start: u64,
+    /// … and in the file.
+    pub(crate) offset: u64,
     /// The first and last address, as `maps` and `map_files` have them.
     pub(crate) range: String,
 }
@@ -210,7 +214,8 @@ fn parse_map(line: &str) -> Option<Mapped> {
     let mut fields = line.splitn(6, ' ');
     let range = fields.next()?.to_owned();
     let permissions = fields.next()?;
-    let (major, minor) = fields.nth(1)?.split_once(':')?;
+    let offset = fields.next()?;
+    let (major, minor) = fields.next()?.split_once(':')?;
     let inode: u64 = fields.next()?.parse().ok()?;
     let path = fields.next()?.trim_start();
     if inode == 0 || !permissions.contains('x') || !path.starts_with('/') {
@@ -222,6 +227,8 @@ fn parse_map(line: &str) -> Option<Mapped> {
     Some(Mapped {
         inode: ((major << 32) | minor, inode),
         path: PathBuf::from(path),
+        start: u64::from_str_radix(range.split_once('-')?.0, 16).ok()?,
+        offset: u64::from_str_radix(offset, 16).ok()?,
         range,
     })
 }

@@ -108,14 +108,23 @@ impl Exporter {
         Ok(exporter)
     }
 
-    /// Measures a span, and queues it for export if its trace is sampled. Never blocks.
-    pub(crate) fn record(&self, span: &Arc<Span>) {
+    /// Measures a call that has ended.
+    pub(crate) fn measure(&self, span: &Span) {
         let shared = &self.shared;
         let resource = shared.registry.get(span.process);
         shared.metrics.record(span, &resource, Clock::measure());
         let operation = span.summary.operation.as_str();
         let calls = shared.counters.labelled(&selfmetrics::CALLS, operation);
         calls.add(1);
+    }
+
+    /// Queues a span for export if its trace is sampled, and measures it unless that was done
+    /// when its call ended. Never blocks.
+    pub(crate) fn record(&self, span: &Arc<Span>) {
+        if !span.late {
+            self.measure(span);
+        }
+        let shared = &self.shared;
         if span.flags & 1 == 0 {
             shared.unsampled.add(1);
             return;

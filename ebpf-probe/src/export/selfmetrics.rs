@@ -148,6 +148,15 @@ pub(crate) const READER: Def = labelled(
     ),
     "kind",
 );
+/// Calls that observed processes made, by how their parent inside the process was found.
+pub(crate) const PARENTS: Def = labelled(
+    &counter(
+        "kaos_probe.parents",
+        "{call}",
+        "Calls that observed processes made, by how their parent inside the process was found, or why there is none",
+    ),
+    "kind",
+);
 /// What the stitcher counted, by its own names.
 pub(crate) const STITCHER: Def = labelled(
     &counter(
@@ -220,7 +229,7 @@ pub(crate) const KUBERNETES_ERRORS: Def = labelled(
 );
 
 /// All metrics of the probe itself.
-const ALL: [&Def; 22] = [
+const ALL: [&Def; 23] = [
     &RING_REFUSALS,
     &RECORDS,
     &BYTES,
@@ -235,6 +244,7 @@ const ALL: [&Def; 22] = [
     &HTTP2_CONNECTIONS,
     &READER,
     &STITCHER,
+    &PARENTS,
     &CALLS,
     &SPANS_EXPORTED,
     &SPANS_UNSAMPLED,

@@ -68,6 +68,7 @@ pub(crate) fn chat() -> Span {
         events: Vec::new(),
         links: Vec::new(),
         process: PROCESS,
+        late: false,
         summary: Arc::new(Summary {
             operation: "chat".to_owned(),
             target: Some("gpt-4o".to_owned()),
@@ -120,6 +121,7 @@ pub(crate) fn failed_tool() -> Span {
             trace: TraceId([3; 16]),
             span: SpanId([4; 8]),
         }],
+        late: false,
         summary: Arc::new(Summary {
             operation: "execute_tool".to_owned(),
             target: Some("search".to_owned()),

@@ -8,7 +8,7 @@ use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use aya::programs::UProbe;
 use aya::programs::tp_btf::BtfTracePointLinkId;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope};
-use probe_common::maps::{POLICY_OFF, Process, Settings, counter};
+use probe_common::maps::{POLICY_OFF, Process, Python, Settings, counter};
 
 use super::feed::take;
 use super::pod::Pod;
@@ -17,8 +17,8 @@ use super::{SOCKET_TAP, attach, tracepoint_program};
 /// Values of `probe_common::maps::counter`, summed over the CPUs.
 pub(crate) type Counters = [u64; counter::COUNT as usize];
 
-/// Every program of the TLS tap.
-const TLS_PROGRAMS: [&str; 8] = [
+/// Every program on a function of the observed program.
+const UPROBES: [&str; 10] = [
     "tls_read",
     "tls_write",
     "tls_read_ex",
@@ -27,19 +27,22 @@ const TLS_PROGRAMS: [&str; 8] = [
     "tls_return",
     "tls_free",
     "tls_shutdown",
+    "python_copied",
+    "python_made",
 ];
 
 /// Sets policies and attaches probes.
 pub(crate) struct Control {
     ebpf: Ebpf,
     processes: HashMap<MapData, u32, Pod<Process>>,
+    pythons: HashMap<MapData, u32, Pod<Python>>,
     settings: Array<MapData, Pod<Settings>>,
     counters: PerCpuArray<MapData, u64>,
     /// The socket tap, while it is attached.
     sockets: Option<BtfTracePointLinkId>,
 }
 
-/// A place of the TLS tap that is attached.
+/// A place where a program is attached.
 #[derive(Debug)]
 pub(crate) struct Attached {
     program: &'static str,
@@ -48,13 +51,14 @@ pub(crate) struct Attached {
 
 impl Control {
     pub(super) fn new(mut ebpf: Ebpf) -> anyhow::Result<Self> {
-        for name in TLS_PROGRAMS {
+        for name in UPROBES {
             uprobe(&mut ebpf, name)?
                 .load()
                 .with_context(|| format!("the kernel refused the program {name}"))?;
         }
         Ok(Self {
             processes: HashMap::try_from(take(&mut ebpf, "PROCESSES")?)?,
+            pythons: HashMap::try_from(take(&mut ebpf, "PYTHONS")?)?,
             settings: Array::try_from(take(&mut ebpf, "SETTINGS")?)?,
             counters: PerCpuArray::try_from(take(&mut ebpf, "COUNTERS")?)?,
             ebpf,
@@ -68,6 +72,19 @@ impl Control {
         self.processes
             .insert(tgid, Pod(process), 0)
             .with_context(|| format!("cannot set the policy of process {tgid}"))
+    }
+
+    /// Says where a process keeps its contexts; its children keep theirs there too.
+    pub(crate) fn set_python(&mut self, tgid: u32, python: Python) -> anyhow::Result<()> {
+        self.pythons
+            .insert(tgid, Pod(python), 0)
+            .with_context(|| format!("cannot say where process {tgid} keeps its contexts"))
+    }
+
+    /// A process is gone.
+    pub(crate) fn forget_python(&mut self, tgid: u32) {
+        // The kernel half may have been first.
+        drop(self.pythons.remove(&tgid));
     }
 
     /// Sets the policy of processes that nobody decided about.
@@ -132,7 +149,7 @@ impl Control {
         sums
     }
 
-    /// Attaches a program of the TLS tap at a file offset, for every process that maps the file.
+    /// Attaches a program at a file offset, for every process that maps the file.
     pub(crate) fn attach(
         &mut self,
         program: &'static str,

@@ -7,12 +7,11 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use probe_core::ids::{ConnId, ProcessId};
-use probe_core::span::Span;
 use probe_core::stitch::facts::ProcessFacts;
 use probe_core::stream::Record;
 
-use super::Pipeline;
 use super::published::Published;
+use super::{Leaving, Pipeline};
 use crate::discover::{Request, Requests};
 use crate::export::clock::monotonic_now;
 use crate::export::selfmetrics;
@@ -41,8 +40,8 @@ pub(crate) struct Handles {
     pub(crate) requests: Requests,
     /// From discovery.
     pub(crate) facts: Receiver<(ProcessId, ProcessFacts)>,
-    /// Takes finished spans.
-    pub(crate) spans: Box<dyn FnMut(Span) + Send>,
+    /// Takes calls that ended, and spans.
+    pub(crate) spans: Box<dyn FnMut(Leaving) + Send>,
     /// The probe's own counters.
     pub(crate) counters: selfmetrics::Counters,
     /// Set to end.
@@ -172,8 +171,8 @@ impl Driver {
     }
 
     fn send_spans(&mut self) {
-        for span in self.pipeline.spans() {
-            (self.handles.spans)(span);
+        for leaving in self.pipeline.leaving() {
+            (self.handles.spans)(leaving);
         }
     }
 }

@@ -8,6 +8,7 @@ mod published;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use probe_common::maps::Grant;
 use probe_core::call::{Options, Output};
@@ -20,6 +21,33 @@ use probe_core::stream::Record;
 
 use self::connection::Connection;
 pub(crate) use self::driver::{Driver, Handles};
+
+/// What comes out of the pipeline. Each call ends once, and has one span: most at the same time.
+#[derive(Clone, Debug)]
+pub(crate) enum Leaving {
+    /// A call has ended, and its place in a trace is not settled. Its span follows.
+    Ended(Arc<Span>),
+    /// A span.
+    Span(Arc<Span>),
+}
+
+impl Leaving {
+    /// The call, where this is the first that is heard of its end.
+    pub(crate) fn ended(&self) -> Option<&Arc<Span>> {
+        match self {
+            Self::Ended(span) => Some(span),
+            Self::Span(span) => (!span.late).then_some(span),
+        }
+    }
+
+    /// The span, where it is whole.
+    pub(crate) const fn span(&self) -> Option<&Arc<Span>> {
+        match self {
+            Self::Ended(_) => None,
+            Self::Span(span) => Some(span),
+        }
+    }
+}
 
 /// The most connections that are followed; the kernel half's tables hold no more.
 const MOST: usize = 2 * probe_common::maps::CONNECTIONS as usize;
@@ -120,6 +148,7 @@ impl Pipeline {
         match record {
             Record::Open(info) => self.open(info, now),
             Record::Bound(info) => self.stitcher.connection_bound(info),
+            Record::Context(info) => self.stitcher.context(info),
             Record::Data(data) => {
                 let Some(connection) = self.connections.get_mut(&data.conn) else {
                     self.counters.orphans += 1;
@@ -185,9 +214,12 @@ impl Pipeline {
         self.stitcher.drain(now, &mut self.spans);
     }
 
-    /// The spans since the last time.
-    pub(crate) fn spans(&mut self) -> impl Iterator<Item = Span> + '_ {
-        self.spans.drain(..)
+    /// What came out since the last time.
+    pub(crate) fn leaving(&mut self) -> impl Iterator<Item = Leaving> + '_ {
+        let ended = self.stitcher.ended();
+        let ended = ended.map(|span| Leaving::Ended(Arc::new(span)));
+        let spans = self.spans.drain(..);
+        ended.chain(spans.map(|span| Leaving::Span(Arc::new(span))))
     }
 
     /// The credit to give since the last time.
@@ -274,6 +306,13 @@ impl Pipeline {
                     self.counters.truncated_bodies += u64::from(call.capture.missed_bytes > 0);
                     self.counters.undecodable_bodies += u64::from(call.capture.undecodable);
                     self.stitcher.finished(*call, now, &mut self.spans);
+                }
+                Output::Asked(asked) => self.stitcher.asked(*asked),
+                Output::Read(key, trace) => self.stitcher.read(key, trace.map(|t| *t)),
+                Output::Answered(answered) => self.stitcher.answered(&answered),
+                Output::Blurred(key, at) => self.stitcher.blurred(key, at),
+                Output::Over(key, end, at) => {
+                    self.stitcher.over(key, end, at, now, &mut self.spans);
                 }
             }
         }

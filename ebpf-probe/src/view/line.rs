@@ -38,7 +38,7 @@ const COLUMNS: [Column; 11] = [
     column("TIME", 7, true, 0),
     column("TOKENS", 11, true, 6),
     column("FINISH", 12, false, 4),
-    column("TRACE", 13, false, 3),
+    column("TRACE", 17, false, 3),
 ];
 
 /// The names of the columns.
@@ -64,9 +64,18 @@ pub(super) fn line(span: &Span, resource: &Resource, clock: Clock, terminal: &Te
         format::duration(format::seconds(span)),
         format::tokens(summary.input_tokens, summary.output_tokens),
         finish.join(","),
-        format!("{:<4} {}", summary.link, format::short_id(&span.trace.0)),
+        link(span),
     ];
     lay_out(&texts, &styles(span), terminal)
+}
+
+/// How the parent was found, and the trace; nothing while that is not settled.
+fn link(span: &Span) -> String {
+    let link = span.summary.link;
+    if link.is_empty() {
+        return String::new();
+    }
+    format!("{link:<4} {}", format::short_id(&span.trace.0))
 }
 
 fn styles(span: &Span) -> [Style; 11] {
@@ -193,6 +202,14 @@ mod tests {
         assert!(failed.contains(" -32602 "));
         assert!(failed.contains(" 100ms "));
         assert!(failed.ends_with("wire abababab"));
+    }
+
+    #[test]
+    fn a_line_of_a_call_whose_place_is_not_settled_names_none() {
+        let mut span = chat();
+        Arc::make_mut(&mut span.summary).link = "";
+        let line = line(&span, &agent(), CLOCK, &Terminal::plain());
+        assert!(line.ends_with(" stop"), "{line}");
     }
 
     #[test]

@@ -110,6 +110,15 @@ impl Exchange {
         }
     }
 
+    /// The trace context inside the request's body, once that is complete.
+    pub(super) fn inner_trace(&self) -> Option<TraceContext> {
+        let reading = self
+            .readings
+            .first()
+            .filter(|_| self.state == State::Call)?;
+        reading.inner_trace()
+    }
+
     pub(super) fn response_head(&mut self, head: &ResponseHead<'_>) {
         self.response_context = Some(head.context);
         self.http.answer(head);

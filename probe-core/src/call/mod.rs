@@ -22,7 +22,7 @@ use crate::trace_context::TraceContext;
 
 /// Names a call for its whole life: its connection, its exchange, and its place in the exchange
 /// (JSON-RPC batches and streams hold several).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallKey {
     /// The connection.
     pub conn: ConnId,
@@ -30,6 +30,55 @@ pub struct CallKey {
     pub exchange: ExchangeIndex,
     /// The call in the exchange, from 0.
     pub part: u32,
+}
+
+/// Names an exchange of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExchangeKey {
+    /// The connection.
+    pub conn: ConnId,
+    /// The exchange on it.
+    pub exchange: ExchangeIndex,
+}
+
+impl From<CallKey> for ExchangeKey {
+    fn from(key: CallKey) -> Self {
+        Self {
+            conn: key.conn,
+            exchange: key.exchange,
+        }
+    }
+}
+
+/// A request that the observed process serves, whether it is a call or not: what the process
+/// does meanwhile may be done for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// Its exchange.
+    pub key: ExchangeKey,
+    /// The observed process.
+    pub process: ProcessId,
+    /// What in the process read the request's first byte.
+    pub context: Context,
+    /// When it did.
+    pub at: Nanos,
+    /// The request.
+    pub http: HttpFacts,
+    /// The trace context of the request's headers.
+    pub trace: Option<TraceContext>,
+}
+
+/// The answer to such a request began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// Its exchange.
+    pub key: ExchangeKey,
+    /// What in the process wrote the answer's first byte.
+    pub context: Context,
+    /// When it did.
+    pub at: Nanos,
+    /// The status.
+    pub status: u16,
 }
 
 /// A call that was just recognised, by its request's head or, a little later, by its body. What
@@ -140,11 +189,22 @@ pub enum CallKind {
     Mcp(Box<Mcp>),
     /// An agent-to-agent message.
     Agent(Box<AgentCall>),
-    /// An agent card was fetched or served: evidence, never a span. The name is the card's.
+    /// An agent card was fetched or served: evidence, and a span only where the agent made calls
+    /// to answer. The name is the card's.
     AgentCard {
         /// The agent's name, when the body was captured.
         name: Option<String>,
     },
+    /// A request that is none of these, and was served by making calls that are.
+    Http,
+}
+
+impl CallKind {
+    /// Whether an agent's card was asked for.
+    #[must_use]
+    pub const fn is_card(&self) -> bool {
+        matches!(self, Self::AgentCard { .. })
+    }
 }
 
 /// `gen_ai.operation.name` of an inference.

@@ -1,9 +1,10 @@
 //! The calls of one connection.
 
 use super::exchange::Exchange;
-use super::{Call, Started};
+use super::{Answered, Asked, Call, ExchangeKey, HttpFacts, Started};
 use crate::ids::{ConnId, ConnInfo, Nanos, ProcessId, Role, Transport};
 use crate::message::{End, ExchangeIndex, Handler, Interest, Piece, RequestHead, ResponseHead};
+use crate::trace_context::TraceContext;
 
 /// How many exchanges of a connection are followed at once; more are pipelined by nobody.
 const MAX_EXCHANGES: usize = 64;
@@ -23,6 +24,16 @@ pub enum Output {
     Started(Started),
     /// A call is over.
     Finished(Box<Call>),
+    /// A request came to the process. One `Over` with the same key follows.
+    Asked(Box<Asked>),
+    /// The request is complete. The trace context inside its body, where there is one.
+    Read(ExchangeKey, Option<Box<TraceContext>>),
+    /// Its answer began.
+    Answered(Answered),
+    /// From this time on the end of its answer may go by unseen.
+    Blurred(ExchangeKey, Nanos),
+    /// The request's exchange is over; if it was a call, that has been reported.
+    Over(ExchangeKey, End, Nanos),
 }
 
 /// What the kernel half should do with a connection.
@@ -50,6 +61,8 @@ pub struct Reader {
     wish: Option<Wish>,
     /// The exchange that ended last was no call.
     idle: bool,
+    /// The process serves requests on this connection.
+    serves: bool,
 }
 
 /// What all calls of a connection have in common.
@@ -75,6 +88,7 @@ impl Reader {
             outputs: Vec::new(),
             wish: None,
             idle: false,
+            serves: false,
         }
     }
 
@@ -104,6 +118,24 @@ impl Reader {
         (self.wish.replace(wish) != Some(wish)).then_some(wish)
     }
 
+    fn key(&self, x: ExchangeIndex) -> ExchangeKey {
+        ExchangeKey {
+            conn: self.conn.id,
+            exchange: x,
+        }
+    }
+
+    fn asked(&mut self, x: ExchangeIndex, head: &RequestHead<'_>) {
+        self.outputs.push(Output::Asked(Box::new(Asked {
+            key: self.key(x),
+            process: self.conn.process,
+            context: head.context,
+            at: head.at,
+            http: HttpFacts::of(head, self.conn.tls),
+            trace: TraceContext::from_headers(&head.headers),
+        })));
+    }
+
     /// Lets the exchange `x` do something, and takes what comes of it.
     fn with(&mut self, x: ExchangeIndex, act: impl FnOnce(&mut Exchange)) {
         if let Some(exchange) = self.exchanges.iter_mut().rev().find(|e| e.index() == x) {
@@ -116,6 +148,10 @@ impl Reader {
 
 impl Handler for Reader {
     fn request_head(&mut self, x: ExchangeIndex, head: &RequestHead<'_>, role: Role) -> Interest {
+        self.serves = role == Role::Server;
+        if self.serves {
+            self.asked(x, head);
+        }
         let mut exchange = match Exchange::open(x, head, role, &self.conn, self.options) {
             Some(exchange) if self.exchanges.len() < MAX_EXCHANGES => exchange,
             _ => {
@@ -135,9 +171,22 @@ impl Handler for Reader {
 
     fn request_end(&mut self, x: ExchangeIndex, _at: Nanos) {
         self.with(x, Exchange::request_end);
+        if self.serves {
+            let exchange = self.exchanges.iter().rev().find(|e| e.index() == x);
+            let inner = exchange.and_then(Exchange::inner_trace).map(Box::new);
+            self.outputs.push(Output::Read(self.key(x), inner));
+        }
     }
 
     fn response_head(&mut self, x: ExchangeIndex, head: &ResponseHead<'_>) {
+        if self.serves {
+            self.outputs.push(Output::Answered(Answered {
+                key: self.key(x),
+                context: head.context,
+                at: head.at,
+                status: head.status,
+            }));
+        }
         self.with(x, |exchange| exchange.response_head(head));
     }
 
@@ -145,8 +194,17 @@ impl Handler for Reader {
         self.with(x, |exchange| exchange.response_body(piece, at));
     }
 
+    fn response_blurred(&mut self, x: ExchangeIndex, at: Nanos) {
+        if self.serves {
+            self.outputs.push(Output::Blurred(self.key(x), at));
+        }
+    }
+
     fn end(&mut self, x: ExchangeIndex, end: End, at: Nanos) {
         self.with(x, |exchange| exchange.end(end, at));
         self.exchanges.retain(|exchange| exchange.index() != x);
+        if self.serves {
+            self.outputs.push(Output::Over(self.key(x), end, at));
+        }
     }
 }

@@ -92,6 +92,11 @@ pub(super) trait Reading: Send {
         1
     }
 
+    /// The trace context inside the request's body, once that is complete.
+    fn inner_trace(&self) -> Option<TraceContext> {
+        None
+    }
+
     /// Whether the answer is a stream.
     fn streams(&self) -> bool {
         false

@@ -206,7 +206,8 @@ A hole in our own capture is never an error.
 
 ## Parents
 
-- A client's span is the child of the `traceparent` on its request; without one it begins a trace.
+- A client's span is the child of the `traceparent` on its request; without one, of the request
+  that its process served with it ([parents.md](parents.md)); without that it begins a trace.
 - A server's span is the child of our client's span where both ends of the connection are seen;
   else of the `traceparent` on its request; without one it begins a trace.
 - An MCP message's context in `params._meta` is the parent, that of the HTTP header is a link.
@@ -225,6 +226,9 @@ So a span need not wait for those further out, which end later.
   embeddings) while it was open.
   With several open at once nobody can tell which of them was forwarded, so all were.
 - Where the server's capture lost the usage and the client's span is still to come, that counts.
+- Where a connection does not tell that two spans are its two ends (TLS through memory as asyncio
+  and Node do it, addresses rewritten on the way), the response's id does. Ollama's own format has
+  none: there both ends count.
 - Agents' spans, and those of loading a model, never count.
 - A server's call to its own helper process (`ollama runner`) is no span at all.
 - Of a call from one node to another each node's probe sees one end, and both may count.

@@ -98,7 +98,7 @@ table! {
     TOOL_ARGUMENTS: String, All("gen_ai.tool.call.arguments"), "Content, opt-in: JSON";
     TOOL_RESULT: String, All("gen_ai.tool.call.result"), "Content, opt-in: JSON";
     HOP: String, All("telemetry.kaos.hop"), "Model calls: `origin` (the far end is the model's server, as far as seen), `proxy` (the far end forwards the call; the span behind it counts), `agent` (the far end is an agent)";
-    PARENT: String, All("telemetry.kaos.parent"), "How the parent was found: `wire` (trace context of the request), `peer` (our span of the connection's other end), `none`";
+    PARENT: String, All("telemetry.kaos.parent"), "How the parent was found: `wire` (trace context of the request), `peer` (our span of the connection's other end), `exact` (the request that the process served with this call), `inferred` (the same, but only likely), `none`";
     COUNTS: Bool, All("telemetry.kaos.counts"), "Model calls: true on exactly one span of each generation; sums of tokens take these alone";
     TIME_TO_FIRST_TOKEN: Double, All("telemetry.kaos.time_to_first_token"), "Streams: seconds from the request's first byte to the first event with output";
     CHUNKS: Int, All("telemetry.kaos.stream.chunks"), "Streams: data events, the end mark not counted";

@@ -1,9 +1,11 @@
 //! A call while it is under way.
 
+use super::decide::Decided;
+use super::inside::Patience;
 use super::lineage::Lineage;
 use super::render::Stub;
 use crate::call::{Call, CallKey, Inference, Operation, Started};
-use crate::ids::{Nanos, ProcessId, Role};
+use crate::ids::{Context, Nanos, ProcessId, Role};
 use crate::stitch::Stitcher;
 use crate::trace_context::{SpanId, TraceContext};
 
@@ -51,17 +53,19 @@ pub(super) struct Live {
     pub(super) role: Role,
     pub(super) process: ProcessId,
     pub(super) start: Nanos,
+    /// What moved its request's first byte.
+    pub(super) context: Context,
     /// Its span's id, given early so that the other end can name it.
     pub(super) span: SpanId,
     /// The context of the request's headers.
     pub(super) header: Option<TraceContext>,
     /// The call at the connection's other end, while that is under way too.
     pub(super) peer: Option<CallKey>,
-    /// A client's place in its trace, settled when a server's span named it.
+    /// Its place in its trace, settled when another span named it.
     pub(super) settled: Option<Lineage>,
     /// What a client's span is made of when its call never ends.
     pub(super) stub: Option<Box<Stub>>,
-    /// The server's end of a client's call left before.
+    /// The server's end of a client's call has ended.
     pub(super) far: Option<Far>,
     /// The client's end of a server's call left before: its span and place.
     pub(super) client: Option<(SpanId, Lineage)>,
@@ -69,10 +73,14 @@ pub(super) struct Live {
     pub(super) forwards: Forwards,
     /// The call, once it has ended.
     pub(super) call: Option<Box<Call>>,
+    /// What it is, once that is known.
+    pub(super) decided: Option<Box<Decided>>,
     /// When it leaves at the latest.
     pub(super) deadline: Nanos,
     /// It has ended and waits; a timer will let it go.
     pub(super) held: bool,
+    /// How long it waits for what may tell its parent.
+    pub(super) patience: Patience,
     /// It should have ended; a timer will take it away.
     pub(super) doubted: bool,
 }
@@ -81,6 +89,11 @@ impl Live {
     /// When it ended; the end of time while it runs.
     pub(super) fn end(&self) -> Nanos {
         self.call.as_ref().map_or(Nanos::MAX, |c| c.end)
+    }
+
+    /// A server's call that the span of a call inside its process has named.
+    pub(super) const fn is_named_server(&self) -> bool {
+        matches!(self.role, Role::Server) && self.settled.is_some()
     }
 
     /// Both were under way at some time.
@@ -116,23 +129,36 @@ impl Stitcher {
         if let Some(conn) = self.connections.get_mut(key.conn) {
             conn.calls.push(key);
         }
+        // A server's call that a child has named before it was known to be one keeps its place.
+        let place = if role == Role::Server && key.part == 0 {
+            self.place(key.into())
+        } else {
+            None
+        };
+        let (span, settled) = match place {
+            Some((span, lineage)) => (span, Some(lineage)),
+            None => (self.ids.span(), None),
+        };
         self.calls.insert(
             key,
             Live {
                 role,
                 process,
                 start: started.at,
-                span: self.ids.span(),
+                context: started.context,
+                span,
                 header: started.header_trace.clone(),
                 peer: None,
-                settled: None,
+                settled,
                 stub: None,
                 far: None,
                 client: None,
                 forwards: Forwards::default(),
                 call: None,
+                decided: None,
                 deadline: Nanos::MAX,
                 held: false,
+                patience: Patience::default(),
                 doubted: false,
             },
         );
@@ -142,6 +168,7 @@ impl Stitcher {
     /// Takes a call out of every list.
     pub(super) fn take(&mut self, key: CallKey) -> Option<Live> {
         let live = self.calls.remove(&key)?;
+        self.waiters.leave(key);
         self.processes.end(live.process, live.role, key);
         if live.role == Role::Client {
             self.wake_servers_of(live.process);

@@ -19,6 +19,16 @@ pub struct Config {
     pub max_calls: usize,
     /// The most processes that are known at once.
     pub max_processes: usize,
+    /// The most requests that are remembered, calls or not, and the most contexts.
+    pub max_requests: usize,
+    /// The most finished calls that wait for the answer of a request that may be their parent; an
+    /// eighth of them are of one process.
+    pub max_waiting: usize,
+    /// How long a finished call waits for requests that have not come to their own end: their
+    /// clients may never send it.
+    pub short_wait: Nanos,
+    /// How long it waits for any request.
+    pub long_wait: Nanos,
     /// Whether an answer that was cut at the limit of tokens is an error (`error.type` `length`).
     pub truncation_is_error: bool,
 }
@@ -32,6 +42,10 @@ impl Default for Config {
             max_connections: 65_536,
             max_calls: 65_536,
             max_processes: 16_384,
+            max_requests: 65_536,
+            max_waiting: 8192,
+            short_wait: 10_000_000_000,
+            long_wait: 300_000_000_000,
             truncation_is_error: true,
         }
     }
@@ -57,6 +71,27 @@ pub struct Counters {
     pub connections_evicted: u64,
     /// Processes whose facts were not kept because there were too many.
     pub processes_refused: u64,
+    /// Calls whose parent is the request that their process served, for certain.
+    pub exact: u64,
+    /// The same, inferred.
+    pub inferred: u64,
+    /// Calls without a parent: their process served no request.
+    pub idle: u64,
+    /// Calls without a parent: their process served several requests, and nothing tells which.
+    pub several: u64,
+    /// Calls without a parent: their context worked for none of the requests.
+    pub other: u64,
+    /// Calls without a parent: their context worked for several requests.
+    pub shared: u64,
+    /// Calls without a parent: too many waited to be told.
+    pub crowded: u64,
+    /// Calls without a parent: what would tell did not come in time.
+    pub undecided: u64,
+    /// Requests that were answered by another than the one that calls, which left before, took for
+    /// their servant: those parents were wrong.
+    pub contradicted: u64,
+    /// Requests that were not kept because there were too many.
+    pub requests_refused: u64,
     /// Agent cards that were not kept because there were too many.
     pub cards_refused: u64,
 }

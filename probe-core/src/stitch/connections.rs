@@ -20,6 +20,8 @@ pub(super) struct Conn {
     /// The calls on it that have not left.
     pub(super) calls: Vec<CallKey>,
     pub(super) closed: Option<Nanos>,
+    /// When its process accepted it.
+    pub(super) accepted: Option<Nanos>,
     /// Two sockets had these addresses at once: nothing is certain any more.
     ambiguous: bool,
 }
@@ -78,6 +80,7 @@ impl Connections {
                 peer: None,
                 calls: Vec::new(),
                 closed: None,
+                accepted: info.accepted,
                 ambiguous: false,
             },
         );
@@ -236,6 +239,7 @@ mod tests {
                     netns: 1,
                 }),
                 late: false,
+                accepted: None,
             };
             assert_eq!(connections.open(&info), None);
             connections.remove(ConnId(n));

@@ -50,14 +50,15 @@ impl Stitcher {
             || call.capture.undecodable
             || call.capture.limited
             || call.ended == End::Lost;
-        let to_come = live.peer.is_some_and(|p| self.calls.contains_key(&p));
+        let client = live.peer.and_then(|p| self.calls.get(&p));
+        let to_come = client.is_some_and(|client| client.decided.is_none());
         Far {
             forwards: live.forwards,
             defers: damaged && to_come && inference.usage == Usage::default(),
         }
     }
 
-    /// A client's model call leaves: the server's calls that its process had open when it began
+    /// A client's model call has ended: the server's calls that its process had open when it began
     /// are forwarded. With several open at once nobody can tell which; a process that forwards
     /// one forwards them all.
     pub(super) fn forwarded_by(&self, call: &Call) -> Option<(Operation, Vec<CallKey>)> {
@@ -84,8 +85,8 @@ impl Stitcher {
         }
     }
 
-    /// The process made a call meanwhile that has not left: it may be the one that this call is
-    /// forwarded by.
+    /// The process made a call meanwhile of which it is not known what it is: it may be the one
+    /// that this call is forwarded by.
     pub(super) fn may_yet_forward(&self, live: &Live) -> bool {
         let Some(running) = self.processes.running(live.process) else {
             return false;
@@ -94,6 +95,7 @@ impl Stitcher {
             .clients
             .iter()
             .filter_map(|k| self.calls.get(k))
+            .filter(|inner| inner.decided.is_none())
             .any(|inner| live.start <= inner.start && inner.start <= live.end())
     }
 

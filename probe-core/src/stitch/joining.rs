@@ -22,6 +22,7 @@ impl Stitcher {
                     self.wake.push_back(one);
                 }
             }
+            self.wake_waiters(one.into());
         }
     }
 

@@ -14,8 +14,14 @@ pub(super) enum Source {
     Wire,
     /// It is our span of the connection's other end.
     Peer,
+    /// It is the request that the process served with this call, known for certain.
+    Exact,
+    /// It is the request that the process seems to have served with this call.
+    Inferred,
     /// There is none.
     None,
+    /// That is not settled.
+    Open,
 }
 
 impl Source {
@@ -24,7 +30,10 @@ impl Source {
         match self {
             Self::Wire => "wire",
             Self::Peer => "peer",
+            Self::Exact => "exact",
+            Self::Inferred => "inferred",
             Self::None => "none",
+            Self::Open => "",
         }
     }
 }
@@ -44,6 +53,19 @@ pub(super) struct Lineage {
 }
 
 impl Lineage {
+    /// No place yet.
+    pub(super) const fn open() -> Self {
+        Self {
+            trace: TraceId([0; 16]),
+            parent: None,
+            remote: false,
+            flags: 0,
+            state: String::new(),
+            source: Source::Open,
+            missed: None,
+        }
+    }
+
     /// A new trace.
     pub(super) fn root(ids: &mut IdSource) -> Self {
         Self {
@@ -71,11 +93,11 @@ impl Lineage {
     }
 
     /// The child of the span `id` that stands here: the same trace, flags and state.
-    pub(super) fn child(&self, id: SpanId) -> Self {
+    pub(super) fn child(&self, id: SpanId, source: Source) -> Self {
         Self {
             parent: Some(id),
             remote: false,
-            source: Source::Peer,
+            source,
             missed: None,
             ..self.clone()
         }

@@ -1,11 +1,18 @@
 //! Calls in, spans with parents out.
 //!
-//! A call becomes one span, as soon as its place is known: most leave with the call's last byte,
-//! none waits longer than [`Config::hold`].
+//! A call becomes one span, as soon as its place is known: most leave with the call's last byte.
+//! What it is is known [`Config::hold`] after its end at the latest; who its parent is may have
+//! to wait for the answer of a request that its process serves. Such calls are told of before,
+//! by [`Stitcher::ended`].
 //!
 //! - `connections` finds the two ends of a connection, `joining` the two ends of a call.
-//! - `waiting` says when a call leaves, `release` how, and `parents` who its parent is.
-//! - `agents` and `hops` keep agents, proxies and a server's own helpers out of the sums.
+//! - `waiting` says when a call is complete, `decide` what it is, `parents` who its parent is, and
+//!   `release` lets it go.
+//! - `requests`, `served` and `contexts` keep what processes serve and how, `inside` and `descent`
+//!   judge which request a call was made for, `serving` and `waiters` wait for that, `naming`
+//!   names its span.
+//! - `agents`, `hops` and `counted` keep agents, proxies, a server's own helpers and the second of
+//!   two ends out of the sums.
 //! - `render` writes names and attributes.
 //!
 //! Invariant: no span names a parent that neither stood on the wire nor is exported by us. A
@@ -16,18 +23,28 @@ mod agents;
 mod calls;
 mod config;
 mod connections;
+mod contexts;
+mod counted;
+mod decide;
+mod descent;
 pub mod facts;
 mod hops;
 mod ids;
+mod inside;
 mod joining;
 mod lineage;
+mod naming;
 mod parents;
 mod processes;
 mod release;
 mod render;
+mod requests;
+mod served;
+mod serving;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod waiters;
 mod waiting;
 
 use std::cmp::Reverse;
@@ -36,11 +53,14 @@ use std::collections::{HashMap, VecDeque};
 use self::calls::Live;
 pub use self::config::{Config, Counters};
 use self::connections::Connections;
+use self::counted::Counted;
 use self::facts::ProcessFacts;
 use self::ids::IdSource;
 use self::processes::Processes;
+use self::requests::Requests;
 use self::timers::{Timer, Timers};
-use crate::call::{Call, CallKey, CallKind, Started};
+use self::waiters::Waiters;
+use crate::call::{Call, CallKey, ExchangeKey, Started};
 use crate::ids::{ConnId, ConnInfo, Nanos, ProcessId};
 use crate::message::End;
 use crate::span::Span;
@@ -52,11 +72,19 @@ pub struct Stitcher {
     ids: IdSource,
     connections: Connections,
     processes: Processes,
+    counted: Counted,
     calls: HashMap<CallKey, Live>,
+    requests: Requests,
+    waiters: Waiters,
     /// Calls whose readiness may have changed.
     wake: VecDeque<CallKey>,
     timers: Timers,
-    /// Spans that left to make room, until the caller takes spans again.
+    /// The requests whose spans are being named.
+    naming: Vec<ExchangeKey>,
+    /// Calls that have ended and whose place is not settled, until the caller takes them.
+    told: Vec<Span>,
+    /// Spans that left to make room, or because they were named, until the caller takes spans
+    /// again.
     evicted: Vec<Span>,
     counters: Counters,
 }
@@ -69,9 +97,14 @@ impl Stitcher {
             ids: IdSource::new(seed),
             connections: Connections::new(config.max_connections),
             processes: Processes::new(config.max_processes),
+            counted: Counted::default(),
             calls: HashMap::new(),
+            requests: Requests::new(config.max_requests),
+            waiters: Waiters::default(),
             wake: VecDeque::new(),
             timers: Timers::default(),
+            naming: Vec::new(),
+            told: Vec::new(),
             evicted: Vec::new(),
             counters: Counters::default(),
             config,
@@ -99,7 +132,7 @@ impl Stitcher {
         if let Some(oldest) = self.connections.open(info) {
             self.counters.connections_evicted += 1;
             let mut evicted = std::mem::take(&mut self.evicted);
-            self.forget(oldest, &mut evicted);
+            self.forget(oldest, Nanos::MAX, &mut evicted);
             self.evicted = evicted;
         }
     }
@@ -113,6 +146,7 @@ impl Stitcher {
     pub fn connection_closed(&mut self, id: ConnId, now: Nanos) {
         if let Some(conn) = self.connections.get_mut(id).filter(|c| c.closed.is_none()) {
             conn.closed = Some(now);
+            self.requests.closed(conn.process, id, now);
             self.timers
                 .add(now.saturating_add(self.config.linger), Timer::Forget(id));
         }
@@ -132,6 +166,7 @@ impl Stitcher {
         for key in self.processes.gone(id) {
             self.timers.add(at, Timer::Abandon(key));
         }
+        self.timers.add(at, Timer::Gone(id));
     }
 
     /// The head of a recognised call was seen.
@@ -149,15 +184,19 @@ impl Stitcher {
         self.abandon(key, out);
     }
 
+    /// Calls that have ended, before their spans leave: all of the span is known but its trace, its
+    /// parent and its links. The span follows, marked [`Span::late`]. Sums take a call here, or at
+    /// its span where that is not late.
+    pub fn ended(&mut self) -> impl Iterator<Item = Span> + '_ {
+        self.told.drain(..)
+    }
+
     /// A call ended. Pushes the spans that can leave now; `now` is the clock, not the call's end.
     pub fn finished(&mut self, call: Call, now: Nanos, out: &mut Vec<Span>) {
-        let key = call.key;
-        if matches!(call.kind, CallKind::AgentCard { .. }) {
-            self.learn_card(&call);
-            self.abandon(key, out);
-        } else if self.begin(&as_started(&call)) {
+        self.learn_card(&call);
+        if self.begin(&as_started(&call)) {
             self.note(call, now);
-        } else {
+        } else if !call.kind.is_card() {
             self.release_alone(&call, out);
         }
         self.settle(now, out);
@@ -168,9 +207,15 @@ impl Stitcher {
         self.settle(now, out);
         while let Some(timer) = self.timers.due(now) {
             match timer {
-                Timer::Release(key) => self.expire(key, out),
+                Timer::Release(key) => self.expire(key, now, out),
+                Timer::Impatient(key) => self.lose_patience(key),
                 Timer::Abandon(key) => self.abandon_unfinished(key, out),
-                Timer::Forget(conn) => self.forget(conn, out),
+                Timer::Forget(conn) if self.must_stay(conn) => {
+                    let later = now.saturating_add(self.config.linger);
+                    self.timers.add(later, Timer::Forget(conn));
+                }
+                Timer::Forget(conn) => self.forget(conn, now, out),
+                Timer::Gone(process) => self.requests_gone(process, out),
             }
             self.settle(now, out);
         }
@@ -190,6 +235,9 @@ impl Stitcher {
     /// Lets everything go, at the end.
     pub fn drain(&mut self, now: Nanos, out: &mut Vec<Span>) {
         self.settle(now, out);
+        // Nothing more will be told.
+        self.config.max_waiting = 0;
+        self.waiters = Waiters::default();
         // Inner calls first, as they would have left.
         let mut calls: Vec<_> = self
             .calls
@@ -203,17 +251,26 @@ impl Stitcher {
         for (_, key) in calls {
             self.abandon(key, out);
         }
+        for request in self.requests.owed() {
+            self.owe(request);
+        }
         self.wake.clear();
+        out.append(&mut self.evicted);
     }
 
     /// Forgets a connection; its last calls leave while its addresses are still known.
-    fn forget(&mut self, id: ConnId, out: &mut Vec<Span>) {
+    fn forget(&mut self, id: ConnId, now: Nanos, out: &mut Vec<Span>) {
         let Some(conn) = self.connections.get(id) else {
             return;
         };
+        let (process, closed) = (conn.process, conn.closed);
         for key in conn.calls.clone() {
-            self.expire(key, out);
+            self.expire(key, now, out);
             self.abandon_unfinished(key, out);
+        }
+        if closed.is_none() {
+            // Nobody will say when this one closes.
+            self.requests.closed(process, id, 0);
         }
         self.connections.remove(id);
     }

@@ -2,7 +2,7 @@
 
 use super::Stitcher;
 use super::calls::Live;
-use super::lineage::Lineage;
+use super::lineage::{Lineage, Source};
 use crate::call::{Call, CallKey};
 use crate::trace_context::TraceContext;
 
@@ -11,10 +11,10 @@ impl Stitcher {
     /// Once a server's span has named this one, its trace stands.
     pub(super) fn client_lineage(&mut self, live: &mut Live, call: &Call) -> Lineage {
         let Some(mut settled) = live.settled.take() else {
-            return match self.parent_in_process(call) {
-                Some(lineage) if call.trace.is_none() => lineage,
-                _ => self.own_lineage(call.trace.as_ref()),
-            };
+            let verdict = self.verdict(call.key, live, Some(call), call.trace.as_ref());
+            return self
+                .inside_lineage(verdict)
+                .unwrap_or_else(|| self.own_lineage(call.trace.as_ref()));
         };
         settled.missed = call
             .trace
@@ -24,22 +24,22 @@ impl Stitcher {
     }
 
     /// Our span of the client's end, else the request's context, else a new trace.
-    pub(super) fn server_lineage(&mut self, live: &Live, call: &Call) -> Lineage {
+    pub(super) fn server_lineage(&mut self, live: &Live, trace: Option<&TraceContext>) -> Lineage {
         if let Some((id, lineage)) = &live.client {
             self.counters.joined += 1;
-            return lineage.child(*id);
+            return lineage.child(*id, Source::Peer);
         }
         let client = live.peer.and_then(|p| self.calls.get(&p));
         let Some((id, settled, header)) =
             client.map(|c| (c.span, c.settled.clone(), c.header.clone()))
         else {
-            return self.own_lineage(call.trace.as_ref());
+            return self.own_lineage(trace);
         };
         self.counters.joined += 1;
         // Both ends read the same request, so this is the context that the client's end will
         // find too when it has ended.
-        let settled = settled.unwrap_or_else(|| self.client_place(live.peer, call, header));
-        let lineage = settled.child(id);
+        let settled = settled.unwrap_or_else(|| self.client_place(live.peer, trace, header));
+        let lineage = settled.child(id, Source::Peer);
         if let Some(client) = live.peer.and_then(|p| self.calls.get_mut(&p)) {
             client.settled = Some(settled);
         }
@@ -50,28 +50,23 @@ impl Stitcher {
     fn client_place(
         &mut self,
         client: Option<CallKey>,
-        server: &Call,
+        server: Option<&TraceContext>,
         header: Option<TraceContext>,
     ) -> Lineage {
-        let finished = client
-            .and_then(|k| self.calls.get(&k))
-            .and_then(|c| c.call.as_deref());
+        let client = client.and_then(|key| Some((key, self.calls.get(&key)?)));
+        let finished = client.and_then(|(_, live)| live.call.as_deref());
         let context = match finished {
             Some(call) => call.trace.clone(),
-            None => server.trace.clone().or(header),
+            None => server.cloned().or(header),
         };
-        self.own_lineage(context.as_ref())
+        let verdict =
+            client.and_then(|(key, live)| self.verdict(key, live, finished, context.as_ref()));
+        self.inside_lineage(verdict)
+            .unwrap_or_else(|| self.own_lineage(context.as_ref()))
     }
 
     /// The child of a context on the wire, or a new trace.
     pub(super) fn own_lineage(&mut self, context: Option<&TraceContext>) -> Lineage {
         context.map_or_else(|| Lineage::root(&mut self.ids), Lineage::of_wire)
-    }
-
-    /// The server call of the same process and context that this client call belongs to.
-    /// The seam for parents inside a process: nothing is known of them yet.
-    #[expect(clippy::unused_self, reason = "the seam will look the context up")]
-    const fn parent_in_process(&self, _call: &Call) -> Option<Lineage> {
-        None
     }
 }

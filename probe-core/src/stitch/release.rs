@@ -5,7 +5,7 @@ use super::agents::Agent;
 use super::calls::{Far, Live};
 use super::lineage::Lineage;
 use super::render::{self, Stub, View};
-use crate::call::{Call, CallKey, CallKind};
+use crate::call::{Call, CallKey, CallKind, ExchangeKey};
 use crate::ids::{Nanos, Role};
 use crate::span::Span;
 
@@ -16,35 +16,47 @@ impl Stitcher {
         while let Some(key) = self.wake.pop_front() {
             self.try_join(key);
             if self.is_ready(key, now) {
-                self.release(key, out);
+                self.place_or_wait(key, now, out);
             } else {
                 self.hold(key);
+                self.wake_children(key);
             }
         }
+        out.append(&mut self.evicted);
     }
 
     /// Lets a finished call go whose time to wait is over.
-    pub(super) fn expire(&mut self, key: CallKey, out: &mut Vec<Span>) {
-        if self.calls.get(&key).is_some_and(|l| l.call.is_some()) {
-            self.counters.hold_expired += 1;
-            self.release(key, out);
+    pub(super) fn expire(&mut self, key: CallKey, now: Nanos, out: &mut Vec<Span>) {
+        if self.calls.get(&key).is_none_or(|l| l.call.is_none()) {
+            return;
+        }
+        if self.is_awaited_card(key) {
+            // Who waits may name it now.
+            self.wake_children(key);
+            return;
+        }
+        self.counters.hold_expired += 1;
+        self.place_or_wait(key, now, out);
+    }
+
+    /// Lets a call go whose parent is settled; tells of others, that they have ended.
+    fn place_or_wait(&mut self, key: CallKey, now: Nanos, out: &mut Vec<Span>) {
+        if !self.decide(key, out) {
+            return;
+        }
+        match self.blocker(key, now) {
+            Some(request) if self.may_wait(key) => {
+                self.tell(key);
+                self.wait_for(request, key);
+            }
+            _ => self.release(key, out),
         }
     }
 
     /// Lets a finished call go as a span; does nothing with an unfinished one.
     pub(super) fn release(&mut self, key: CallKey, out: &mut Vec<Span>) {
-        let Some((call, named)) = self.calls.get(&key).and_then(|live| {
-            let call = live.call.as_deref()?;
-            Some((call, live.stub.is_some()))
-        }) else {
+        if !self.decide(key, out) {
             return;
-        };
-        if !named && self.is_runner_hop(call) {
-            self.counters.runner_calls += 1;
-            return self.abandon(key, out);
-        }
-        if let Some((operation, outer)) = self.forwarded_by(call) {
-            self.mark_forwarding(operation, &outer);
         }
         let Some(mut live) = self.take(key) else {
             return;
@@ -54,22 +66,42 @@ impl Stitcher {
         };
         let lineage = match live.role {
             Role::Client => self.client_lineage(&mut live, &call),
-            Role::Server => self.server_lineage(&live, &call),
+            Role::Server => match live.settled.take() {
+                Some(settled) => settled,
+                None => self.server_lineage(&live, call.trace.as_ref()),
+            },
         };
-        let span = self.render(&live, &call, &lineage);
-        self.tell_peer(&live, &call, &lineage, &span);
+        let decided = live.decided.take().unwrap_or_default();
+        let view = self.view(&call, decided.hop, decided.agent.as_ref());
+        let mut span = render::span(&view, live.span, &lineage);
+        span.late = decided.told;
+        self.tell_peer(&live, decided.far, &lineage, &span);
+        if live.role == Role::Server {
+            self.placed(key, live.span, lineage);
+        }
         out.push(span);
     }
 
     /// A call that found no room: it has no other end and nobody names it.
     pub(super) fn release_alone(&mut self, call: &Call, out: &mut Vec<Span>) {
-        let lineage = self.own_lineage(call.trace.as_ref());
+        let first = call.role == Role::Server && call.key.part == 0;
+        let named = if first {
+            self.place(call.key.into())
+        } else {
+            None
+        };
+        let (id, lineage) = named.unwrap_or_else(|| {
+            let lineage = self.own_lineage(call.trace.as_ref());
+            (self.ids.span(), lineage)
+        });
         let hop = match &call.kind {
             CallKind::Inference(i) => Some((render::Hop::Origin, !i.no_inference)),
             _ => None,
         };
         let agent = self.agent_of(call);
-        let id = self.ids.span();
+        if call.role == Role::Server {
+            self.placed(call.key, id, lineage.clone());
+        }
         let hop = if agent.is_some() {
             hop.map(|_| (render::Hop::Agent, false))
         } else {
@@ -89,12 +121,21 @@ impl Stitcher {
         };
         if let Some(peer) = live.peer.and_then(|p| self.calls.get_mut(&p)) {
             peer.peer = None;
+            let is_card = live.call.as_deref().is_some_and(|c| c.kind.is_card());
+            if live.role == Role::Server && is_card {
+                // No other will come.
+                peer.far = Some(Far::default());
+            }
             self.wake.extend(live.peer);
         }
         if let (Some(stub), Some(lineage)) = (live.stub.take(), live.settled.take()) {
             self.counters.abandoned += 1;
             let conventions = self.config.conventions;
             out.push(stub.span(conventions, live.process, live.start, live.span, &lineage));
+        }
+        let request = ExchangeKey::from(key);
+        if self.requests.get(request).is_some_and(|r| r.over.is_some()) {
+            self.owe(request);
         }
     }
 
@@ -105,16 +146,7 @@ impl Stitcher {
         }
     }
 
-    fn render(&self, live: &Live, call: &Call, lineage: &Lineage) -> Span {
-        let agent = self.agent_of(call);
-        let hop = match &call.kind {
-            CallKind::Inference(i) => Some(self.hop(live, call, i, agent.is_some())),
-            _ => None,
-        };
-        render::span(&self.view(call, hop, agent.as_ref()), live.span, lineage)
-    }
-
-    fn view<'a>(
+    pub(super) fn view<'a>(
         &'a self,
         call: &'a Call,
         hop: Option<(render::Hop, bool)>,
@@ -136,13 +168,9 @@ impl Stitcher {
     }
 
     /// Tells the other end what became of this one.
-    fn tell_peer(&mut self, live: &Live, call: &Call, lineage: &Lineage, span: &Span) {
+    fn tell_peer(&mut self, live: &Live, far: Far, lineage: &Lineage, span: &Span) {
         let Some(key) = live.peer else {
             return;
-        };
-        let far = match &call.kind {
-            CallKind::Inference(i) => self.far(live, call, i),
-            _ => Far::default(),
         };
         let conventions = self.config.conventions;
         let Some(peer) = self.calls.get_mut(&key) else {

@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 
 use crate::call::CallKey;
-use crate::ids::{ConnId, Nanos};
+use crate::ids::{ConnId, Nanos, ProcessId};
 
 /// Something to be done later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
     /// A finished call has waited long enough.
     Release(CallKey),
+    /// A call has waited for a request, and becomes less patient.
+    Impatient(CallKey),
     /// A call of an ended process should have been finished.
     Abandon(CallKey),
     /// A closed connection's last calls should have been finished.
     Forget(ConnId),
+    /// The requests of an ended process tell nothing any more.
+    Gone(ProcessId),
 }
 
 /// The timers in the order of their times. Those whose cause is gone do nothing when they come;

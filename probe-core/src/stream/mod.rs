@@ -4,7 +4,7 @@ mod assembler;
 
 pub use assembler::{Assembler, Parts};
 
-use crate::ids::{ConnId, ConnInfo, Context, Direction, Nanos};
+use crate::ids::{ConnId, ConnInfo, Context, ContextInfo, Direction, Nanos};
 
 /// One record of the kernel half, decoded.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub enum Record<'a> {
     Open(ConnInfo),
     /// Addresses of a TLS connection became known after its first record.
     Bound(ConnInfo),
+    /// Where a context comes from; before the first bytes that move in it.
+    Context(ContextInfo),
     /// Bytes moved.
     Data(Data<'a>),
     /// The peer (`In`) or the process (`Out`) will send no more.

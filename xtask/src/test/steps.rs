@@ -13,7 +13,7 @@ use crate::{build, paths, setup, tidy};
 /// The step after which third parties' programs can be built.
 pub(super) const SETUP: &str = "setup";
 
-pub(super) const STEPS: [Step; 15] = [
+pub(super) const STEPS: [Step; 16] = [
     Step {
         name: SETUP,
         about: "install what is missing",
@@ -90,6 +90,13 @@ pub(super) const STEPS: [Step; 15] = [
         quick: false,
         parts: true,
         run: system::otlp,
+    },
+    Step {
+        name: "parents",
+        about: "which request each call inside a process is made for",
+        quick: false,
+        parts: true,
+        run: system::parents,
     },
     Step {
         name: "doctor",

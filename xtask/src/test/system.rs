@@ -30,7 +30,7 @@ pub(super) fn fidelity(_: &Args) -> anyhow::Result<Outcome> {
     if let Some(why) = not_here()? {
         return Ok(Outcome::skipped(why));
     }
-    end_to_end("fidelity", &PEERS, Duration::from_mins(20))
+    end_to_end(&["fidelity"], &PEERS, Duration::from_mins(20))
 }
 
 /// What a real collector receives.
@@ -38,7 +38,19 @@ pub(super) fn otlp(_: &Args) -> anyhow::Result<Outcome> {
     if let Some(why) = not_here()? {
         return Ok(Outcome::skipped(why));
     }
-    end_to_end("otlp", &["collector"], Duration::from_mins(2))
+    end_to_end(&["otlp"], &["collector"], Duration::from_mins(2))
+}
+
+/// Parents inside processes, a quick selection; `e2e parents` runs all.
+pub(super) fn parents(_: &Args) -> anyhow::Result<Outcome> {
+    if let Some(why) = not_here()? {
+        return Ok(Outcome::skipped(why));
+    }
+    end_to_end(
+        &["parents", "--quick"],
+        &["litellm"],
+        Duration::from_mins(3),
+    )
 }
 
 /// What doctor says of programs with TLS of every kind.
@@ -47,16 +59,16 @@ pub(super) fn doctor(_: &Args) -> anyhow::Result<Outcome> {
         return Ok(Outcome::skipped(why));
     }
     let peers = ["bun", "go-tls", "python-clients"];
-    end_to_end("doctor", &peers, Duration::from_mins(2))
+    end_to_end(&["doctor"], &peers, Duration::from_mins(2))
 }
 
 /// Runs a command of `e2e`, with what it needs.
-fn end_to_end(what: &str, peers: &[&str], time: Duration) -> anyhow::Result<Outcome> {
+fn end_to_end(what: &[&str], peers: &[&str], time: Duration) -> anyhow::Result<Outcome> {
     let e2e = e2e()?;
     let mut install = xtask()?;
     install.args(["peers", "install"]).args(peers);
     run_command(&mut limited(&install, Duration::from_mins(15)))?;
-    run(command(e2e).arg(what), time)
+    run(command(e2e).args(what), time)
 }
 
 /// Builds the program that holds ours against real ones, and says where it is.

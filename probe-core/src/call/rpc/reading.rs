@@ -10,6 +10,7 @@ use crate::call::{CallError, Timing};
 use crate::ids::Nanos;
 use crate::json::{At, Value};
 use crate::message::{End, Piece, ResponseHead};
+use crate::trace_context::TraceContext;
 
 /// The most parts of an exchange.
 const MAX_PARTS: usize = 64;
@@ -181,6 +182,10 @@ impl Reading for RpcReading {
 
     fn parts(&self) -> u32 {
         self.messages.known_parts()
+    }
+
+    fn inner_trace(&self) -> Option<TraceContext> {
+        self.messages.parts.first()?.trace()
     }
 
     fn streams(&self) -> bool {

@@ -111,6 +111,8 @@ fn a_card_that_is_there_is_evidence() {
     }
     let missing = Script::new("GET", "/.well-known/agent.json")
         .status(404)
-        .json("{}");
-    assert!(missing.run().is_empty());
+        .json("{}")
+        .call();
+    assert_eq!(missing.kind, CallKind::AgentCard { name: None });
+    assert_eq!(missing.http.status, Some(404), "no evidence");
 }

@@ -175,6 +175,7 @@ impl<'a> Run<'a> {
             transport: Transport::Plain,
             endpoints: None,
             late: false,
+            accepted: None,
         };
         let options = Options {
             content_cap: script.cap,
@@ -193,7 +194,10 @@ impl<'a> Run<'a> {
             minor_version: 1,
             headers: Headers::new(&fields),
             at: run.clock,
-            context: Context { tid: 11, token: 0 },
+            context: Context {
+                tid: 11,
+                ..Context::default()
+            },
         };
         run.interest = run.reader.request_head(0, &head, Role::Client);
         run
@@ -214,7 +218,10 @@ impl<'a> Run<'a> {
             status: self.script.status,
             headers: Headers::new(&fields),
             at: self.clock,
-            context: Context { tid: 12, token: 0 },
+            context: Context {
+                tid: 12,
+                ..Context::default()
+            },
         };
         self.reader.response_head(0, &head);
     }
@@ -254,6 +261,11 @@ impl<'a> Run<'a> {
                     assert!(call.end >= call.start);
                     calls.push(*call);
                 }
+                Output::Asked(_)
+                | Output::Read(..)
+                | Output::Answered(_)
+                | Output::Blurred(..)
+                | Output::Over(..) => {}
             }
         }
         assert!(open.is_empty(), "not finished: {open:?}");

@@ -15,6 +15,7 @@ fn calls(moves: &[Move<'_>], size: usize) -> Vec<Call> {
         transport: Transport::Plain,
         endpoints: None,
         late: false,
+        accepted: None,
     };
     let mut reader = Reader::new(&info, Options::default());
     let mut connection = Connection::new(false);
@@ -28,7 +29,7 @@ fn calls(moves: &[Move<'_>], size: usize) -> Vec<Call> {
     connection.closed(clock + 1, Closed::Peer, &mut reader);
     let finished = |output| match output {
         Output::Finished(call) => Some(*call),
-        Output::Started(_) => None,
+        _ => None,
     };
     reader.outputs().filter_map(finished).collect()
 }

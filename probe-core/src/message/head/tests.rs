@@ -2,7 +2,11 @@ use super::*;
 
 const NOW: Moment = Moment {
     at: 7,
-    context: Context { tid: 1, token: 2 },
+    context: Context {
+        tid: 1,
+        token: 2,
+        blocking: false,
+    },
 };
 
 fn whole(bytes: &[u8]) -> Whole<'_> {

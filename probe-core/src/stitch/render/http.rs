@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::View;
+use crate::call::HttpFacts;
 use crate::conventions::{Attributes, table};
 
 /// Adds the attributes of the HTTP conventions that a span of this side carries.
@@ -38,6 +39,12 @@ pub(super) fn attributes(view: &View<'_>, list: &mut Attributes<'_>) {
     if !http.version.is_empty() {
         list.put(&table::NETWORK_VERSION, http.version);
     }
+}
+
+/// The method, if it is one: the path may hold anything, so it makes no name.
+pub(super) fn name(http: &HttpFacts) -> String {
+    let known = KNOWN.into_iter().find(|m| *m == http.method);
+    known.unwrap_or("HTTP").to_owned()
 }
 
 /// The server's name and port: of the request first, of the socket second; the port that the
@@ -83,11 +90,13 @@ fn url(scheme: &str, host: &str, port: Option<u16>, path: &str) -> String {
     }
 }
 
-/// The methods of RFC 9110 and RFC 5789; others could be anything, so they are `_OTHER`.
+/// The methods of RFC 9110 and RFC 5789.
+const KNOWN: [&str; 9] = [
+    "POST", "GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE",
+];
+
+/// Adds the method; one that is not known could be anything, so it is `_OTHER`.
 fn method(method: &str, list: &mut Attributes<'_>) {
-    const KNOWN: [&str; 9] = [
-        "POST", "GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE",
-    ];
     if let Some(known) = KNOWN.into_iter().find(|m| *m == method) {
         list.put(&table::HTTP_METHOD, known);
     } else {

@@ -65,7 +65,7 @@ impl View<'_> {
         match &self.call.kind {
             CallKind::Inference(_) => self.hop == Some(Hop::Agent),
             CallKind::Agent(a) => agent::invokes(&a.method),
-            CallKind::Mcp(_) | CallKind::AgentCard { .. } => false,
+            CallKind::Mcp(_) | CallKind::AgentCard { .. } | CallKind::Http => false,
         }
     }
 
@@ -89,8 +89,8 @@ pub(super) fn span(view: &View<'_>, id: SpanId, lineage: &Lineage) -> Span {
         CallKind::Inference(i) => inference::attributes(view, i, &mut list),
         CallKind::Mcp(m) => mcp::attributes(view, m, &mut list),
         CallKind::Agent(a) => agent::attributes(view, a, &mut list),
-        // Evidence, never a span; a name all the same keeps this total.
-        CallKind::AgentCard { .. } => call.http.method.clone(),
+        // A card is a span only where calls were made for it.
+        CallKind::AgentCard { .. } | CallKind::Http => http::name(&call.http),
     };
     http::attributes(view, &mut list);
     common(view, lineage, &outcome, &mut list);
@@ -113,6 +113,7 @@ pub(super) fn span(view: &View<'_>, id: SpanId, lineage: &Lineage) -> Span {
         events: exception(view, &outcome),
         links: lineage.links(call).map(link).collect(),
         process: call.process,
+        late: false,
         summary: Arc::new(summary::of(view, lineage, &outcome)),
     }
 }
@@ -132,7 +133,8 @@ fn common(
 ) {
     let call = view.call;
     list.put_text(&table::ERROR_TYPE, outcome.kind());
-    list.put(&table::PARENT, lineage.source.as_str());
+    let source = Some(lineage.source.as_str());
+    list.put_text(&table::PARENT, source.filter(|s| !s.is_empty()));
     if let Some(hop) = view.hop {
         list.put(&table::HOP, hop.as_str());
         list.put(&table::COUNTS, view.counts);

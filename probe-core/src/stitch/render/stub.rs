@@ -82,6 +82,7 @@ impl Stub {
             events: Vec::new(),
             links: Vec::new(),
             process,
+            late: false,
             summary: Arc::new(summary),
         }
     }

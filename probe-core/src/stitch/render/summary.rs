@@ -45,7 +45,7 @@ pub(super) fn of(view: &View<'_>, lineage: &Lineage, outcome: &Outcome<'_>) -> S
                 a.method.clone()
             };
         }
-        CallKind::AgentCard { .. } => {}
+        CallKind::AgentCard { .. } | CallKind::Http => summary.operation = http::name(&call.http),
     }
     summary
 }

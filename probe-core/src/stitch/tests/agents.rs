@@ -1,8 +1,9 @@
 //! Agents are not models.
 
+use super::inside::{ask_model, parent, served};
 use super::world::*;
 use crate::call::{Call, CallKind};
-use crate::ids::Role;
+use crate::ids::{Context, Role};
 
 fn card(conn: u64, tgid: u32, role: Role, path: &str, status: u16) -> Call {
     let mut card = call(
@@ -63,6 +64,37 @@ fn who_serves_a_card_is_an_agent_there() {
     w.run(&chat(1, 2, Role::Server, 11, 39));
     w.drain();
     is_agent(w.server(2), Some("boss"));
+}
+
+#[test]
+fn what_an_agent_does_for_its_card_belongs_to_who_asked() {
+    let path = "/.well-known/agent.json";
+    let mut w = World::new();
+    w.connect(20, 8, 1);
+    w.open(&pair(0, 1, 9)[0]);
+    let (mut asks, mut serves) = (
+        card(20, 8, Role::Client, path, 200),
+        card(21, 1, Role::Server, path, 200),
+    );
+    (asks.start, asks.end) = (10 * MS, 60 * MS);
+    (serves.start, serves.end) = (11 * MS, 59 * MS);
+    let request = served(21, 11, 59).thread(5).ask(&mut w);
+    w.start(&asks);
+    w.start(&serves);
+    let by = Context {
+        tid: 5,
+        ..Context::default()
+    };
+    w.run(&ask_model(0, 20, 30, by));
+    request.answer(&mut w);
+    w.end(&serves);
+    request.over(&mut w);
+    w.end(&asks);
+    assert_eq!(parent(&w, 20), ("exact", Some(path)));
+    assert_eq!(w.server(1).parent, Some(w.client(8).id));
+    assert_eq!(w.client(8).name, "GET");
+    check(&w.spans, &[]);
+    assert_eq!(w.stitcher.sizes().1, 0);
 }
 
 #[test]

@@ -90,6 +90,7 @@ fn events(n: u64, fates: &[Fate; 2]) -> Vec<Event> {
         if fate.seen {
             events.push(Event::Open(ConnInfo {
                 late: fate.late,
+                accepted: None,
                 ..info
             }));
         }

@@ -177,6 +177,7 @@ pub(super) fn info(id: u64, tgid: u32, local: &str, peer: &str, netns: u32) -> C
             netns,
         }),
         late: false,
+        accepted: None,
     }
 }
 

@@ -1,0 +1,245 @@
+//! `e2e parents`: which request each call inside a process is made for.
+//!
+//! Each request to a server has a number at the end of its path, and the server repeats it in the
+//! bodies of the calls that it makes. The judge reads both; the probe does not read bodies for
+//! this.
+
+mod interpreters;
+mod judge;
+mod load;
+mod model;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use self::interpreters::Program;
+use self::judge::Row;
+use self::model::Model;
+use crate::built;
+use crate::fidelity::cache;
+use crate::fidelity::probe::Probe;
+use crate::fidelity::span::SeenSpan;
+
+/// How long spans may take after the last answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Options of `e2e parents`.
+#[derive(Clone, Debug, Args)]
+pub struct ParentsArgs {
+    /// The probe. The default is `kaos-probe` beside this program.
+    #[arg(long, env = "KAOS_PROBE")]
+    probe: Option<PathBuf>,
+    /// Servers whose name, with a space and the path, contains this; the default is all.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// One path of each server, 20 requests at once: under 90 seconds.
+    #[arg(long, conflicts_with = "at_once")]
+    quick: bool,
+    /// Requests at once.
+    #[arg(long, value_delimiter = ',', default_value = "1,20,200")]
+    at_once: Vec<usize>,
+    /// Write the table to this file.
+    #[arg(long)]
+    table: Option<PathBuf>,
+}
+
+/// A server, and what its requests make it do.
+#[derive(Clone, Copy)]
+struct Cell {
+    /// Its kind as `served.py` names it.
+    kind: &'static str,
+    /// The path before the number.
+    path: &'static str,
+    /// Calls that it makes for a request.
+    calls: usize,
+    /// What calls it makes, in words.
+    what: &'static str,
+    /// How many of those must be known for certain.
+    exact: usize,
+}
+
+const fn cell(
+    kind: &'static str,
+    path: &'static str,
+    calls: usize,
+    exact: usize,
+    what: &'static str,
+) -> Cell {
+    Cell {
+        kind,
+        path,
+        calls,
+        what,
+        exact,
+    }
+}
+
+const CELLS: [Cell; 19] = [
+    cell("threads", "ask", 2, 2, "2 in sequence"),
+    cell("gunicorn-sync", "ask", 2, 2, "2 in sequence"),
+    cell("gunicorn-gthread", "ask", 2, 2, "2 in sequence"),
+    cell("streams", "chain", 6, 5, CHAIN),
+    cell("streams", DETACHED, 2, 0, "2 in contexts of their own"),
+    cell("fastapi-asyncio", "chain", 6, 6, CHAIN),
+    cell("fastapi-asyncio", "sync", 1, 1, "in the thread pool"),
+    cell("fastapi-asyncio", "stream", 2, 2, "in mid-stream"),
+    cell("fastapi-asyncio", "openai", 2, 2, "openai, 2 at once"),
+    cell(
+        "fastapi-asyncio",
+        "openai-sync",
+        1,
+        1,
+        "openai in the thread pool",
+    ),
+    cell(
+        "fastapi-middleware",
+        "stream",
+        3,
+        3,
+        "in middleware, in mid-stream",
+    ),
+    cell("fastapi-uvloop", "chain", 6, 6, CHAIN),
+    cell("fastapi-uvloop", "sync", 1, 1, "in the thread pool"),
+    cell("fastapi-uvloop", "stream", 2, 2, "in mid-stream"),
+    cell("fastapi-uvloop", "openai", 2, 2, "openai, 2 at once"),
+    cell(
+        "fastapi-uvloop",
+        "openai-sync",
+        1,
+        1,
+        "openai in the thread pool",
+    ),
+    cell("aiohttp-asyncio", "chain", 5, 4, "1, 3 at once, a task"),
+    cell("aiohttp-uvloop", "chain", 5, 4, "1, 3 at once, a task"),
+    cell("node", "ask", 2, 0, "2 in sequence"),
+];
+/// What the quick selection takes.
+const QUICK: [(&str, &str); 5] = [
+    ("threads", "ask"),
+    ("fastapi-asyncio", "chain"),
+    ("fastapi-uvloop", "chain"),
+    ("aiohttp-asyncio", "chain"),
+    ("aiohttp-uvloop", "chain"),
+];
+/// What needs nothing but Python runs on every one that is there.
+const ANY_PYTHON: [&str; 2] = ["threads", "streams"];
+/// Calls that their program has cut off from their request: no parent is right, too.
+const DETACHED: &str = "detached";
+const CHAIN: &str = "1, 3 at once, a thread, in the background";
+
+impl ParentsArgs {
+    /// Runs the cells, prints the table, and fails where a parent is wrong or one is missing that
+    /// must be there.
+    pub fn run(self) -> Result<()> {
+        let beside = built::program("kaos-probe")?;
+        let binary = self.probe.clone().unwrap_or(beside);
+        let python = cache().join("litellm/bin/python");
+        if !python.is_file() {
+            bail!("the Python peers are missing: run `cargo xtask peers install`");
+        }
+        let mut rows = Vec::new();
+        let quick = |cell: &&Cell| QUICK.contains(&(cell.kind, cell.path));
+        let named = |cell: &&Cell| format!("{} /{}", cell.kind, cell.path).contains(&self.only);
+        let wanted = |cell: &&Cell| named(cell) && (!self.quick || quick(cell));
+        let at_once = if self.quick { &[20][..] } else { &self.at_once };
+        for cell in CELLS.iter().filter(wanted) {
+            for program in self.programs(cell, &python) {
+                for &at_once in at_once {
+                    let row = run(&binary, &program, cell, at_once)
+                        .with_context(|| format!("{} {} at {at_once}", cell.kind, cell.path))?;
+                    println!("{}", report::line(&row));
+                    rows.push(row);
+                }
+            }
+        }
+        if let Some(path) = &self.table {
+            std::fs::write(path, report::document(&rows))
+                .with_context(|| format!("write {}", path.display()))?;
+        }
+        let bad = rows.iter().filter(|row| !row.is_good()).count();
+        if bad > 0 {
+            bail!("{bad} of {} rows are not as they must be", rows.len());
+        }
+        Ok(())
+    }
+}
+
+impl ParentsArgs {
+    /// What runs a cell's server: the peers' Python, and others where nothing more is needed.
+    fn programs(&self, cell: &Cell, python: &Path) -> Vec<Program> {
+        if cell.kind == "node" {
+            return vec![Program::node()];
+        }
+        let mut programs = vec![Program::python(python.to_owned(), "")];
+        if !self.quick && ANY_PYTHON.contains(&cell.kind) {
+            programs.extend(interpreters::others());
+        }
+        programs
+    }
+}
+
+/// A child that does not outlive us.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn run(binary: &Path, program: &Program, cell: &Cell, at_once: usize) -> Result<Row> {
+    let folder = std::env::temp_dir().join(format!("kaos-parents-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).context("make the folder for logs")?;
+    let model = Model::start()?;
+    let port = load::free_port()?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(program.script);
+    let errors = std::fs::File::create(folder.join("server.err"))?;
+    let mut command = Command::new(&program.path);
+    command
+        .arg(script)
+        .arg(cell.kind)
+        .arg(port.to_string())
+        .arg(format!("http://{}", model.address()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(errors);
+    let server = Server(
+        command
+            .spawn()
+            .with_context(|| format!("start {command:?}"))?,
+    );
+    load::wait_for(port)?;
+    let mut pids = vec![server.0.id()];
+    let probe = Probe::start(binary, &[], &folder, model.address())?;
+    let requests = (at_once * 2).max(20);
+    load::run(port, cell.path, requests, at_once)?;
+    let wanted = requests * cell.calls;
+    let deadline = Instant::now() + PATIENCE;
+    while model.asked() < wanted && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    pids.extend(interpreters::children(server.0.id()));
+    let of_server = |span: &SeenSpan| span.pid().is_some_and(|pid| pids.contains(&pid));
+    let client = |span: &SeenSpan| of_server(span) && judge::is_call(span);
+    probe.wait(wanted, PATIENCE, client);
+    let (spans, unreadable) = probe.stop()?;
+    if let Some(line) = unreadable.first() {
+        bail!("not a span: {line}");
+    }
+    let spans: Vec<_> = spans.into_iter().filter(of_server).collect();
+    Ok(judge::row(
+        &format!("{}{} /{}", cell.kind, program.version, cell.path),
+        cell,
+        at_once,
+        requests,
+        &spans,
+        &model.numbers(),
+    ))
+}
