@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use object::ReadCache;
 use probe_elf::tls::{Abi, Cost, Function, OpenSslSites, Site, When, openssl_sites};
-use rustix::fs::OFlags;
 
 use super::proc::{self, Mapped, map_file, through_root};
 use crate::kernel::{Attached, Control};
@@ -382,6 +381,8 @@ mod tests {
         let mapped = Mapped {
             inode: (0, std::fs::metadata(&path).unwrap().ino()),
             path: path.clone(),
+            start: 0,
+            offset: 0,
             range: String::new(),
         };
         let opened = open(&path, &mapped);

@@ -190,7 +190,7 @@ impl Followed {
 
 /// What a new file is, hooked if it can be; `None` when it could not be read.
 fn look(path: &Path, mapped: &Mapped, control: &mut Control) -> Option<Looked> {
-    let file = open(path).ok()?;
+    let file = open(path, mapped).ok()?;
     let Ok(Some(interpreter)) = probe_elf::python::interpreter(&ReadCache::new(&file)) else {
         return Some(Looked::Other);
     };

@@ -4,8 +4,8 @@ use probe_core::stitch;
 
 use super::{Counters, Pipeline};
 use crate::export::selfmetrics::{
-    self, BYTES, CONNECTIONS, Cell, Def, LATE_ATTACHMENTS, LOST_BYTES, READER, RECORDS, STITCHER,
-    TRUNCATED_BODIES, UNKNOWN_ENCODINGS,
+    self, BYTES, CONNECTIONS, Cell, Def, LATE_ATTACHMENTS, LOST_BYTES, PARENTS, READER, RECORDS,
+    STITCHER, TRUNCATED_BODIES, UNKNOWN_ENCODINGS,
 };
 
 /// A metric, the value of its label (empty where it has none), and its value.
@@ -34,7 +34,7 @@ impl Published {
     }
 }
 
-const fn values(read: &Counters, stitched: &stitch::Counters, connections: u64) -> [Value; 26] {
+const fn values(read: &Counters, stitched: &stitch::Counters, connections: u64) -> [Value; 36] {
     let unread = &read.unread;
     [
         (&RECORDS, "", read.records),
@@ -54,6 +54,16 @@ const fn values(read: &Counters, stitched: &stitch::Counters, connections: u64) 
         (&READER, "lost_pipelines", unread.pipelines),
         (&READER, "lost_chunks", unread.chunks),
         (&READER, "upgraded_connections", unread.upgrades),
+        (&PARENTS, "exact", stitched.exact),
+        (&PARENTS, "inferred", stitched.inferred),
+        (&PARENTS, "none_idle", stitched.idle),
+        (&PARENTS, "none_several", stitched.several),
+        (&PARENTS, "none_other_context", stitched.other),
+        (&PARENTS, "none_shared_context", stitched.shared),
+        (&PARENTS, "none_crowded", stitched.crowded),
+        (&PARENTS, "none_undecided", stitched.undecided),
+        (&PARENTS, "contradicted", stitched.contradicted),
+        (&PARENTS, "requests_refused", stitched.requests_refused),
         (&STITCHER, "joined", stitched.joined),
         (&STITCHER, "held", stitched.held),
         (&STITCHER, "hold_expired", stitched.hold_expired),

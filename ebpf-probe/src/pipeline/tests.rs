@@ -44,6 +44,7 @@ impl Rig {
             transport: Transport::Plain,
             endpoints: None,
             late,
+            accepted: None,
         }));
     }
 
@@ -87,10 +88,11 @@ impl Rig {
         self.gets(conn, body);
     }
 
-    fn spans(&mut self) -> Vec<Span> {
+    fn spans(&mut self) -> Vec<Arc<Span>> {
         self.now += 10_000_000_000;
         self.pipeline.tick(self.now);
-        self.pipeline.spans().collect()
+        let leaving = self.pipeline.leaving();
+        leaving.filter_map(|one| one.span().cloned()).collect()
     }
 }
 
