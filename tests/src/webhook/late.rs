@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::World;
-use super::cluster::Cluster;
+use super::cluster::{Cluster, until};
 use super::replica::Replica;
 use super::setup::{HOME, NAME};
 
@@ -141,6 +141,14 @@ impl Witness {
     pub fn all_serve(&self, leaf: &[u8]) -> bool {
         let seen = lock(&self.seen);
         !seen.leaves.is_empty() && seen.leaves.values().all(|it| it == leaf)
+    }
+
+    /// Waits until there were enough handshakes to show something.
+    pub async fn enough(&self) -> Result<()> {
+        until(PATIENCE * 6, "enough handshakes", async || {
+            Ok(lock(&self.seen).handshakes >= ENOUGH)
+        })
+        .await
     }
 
     /// An error unless every handshake succeeded; how many there were.

@@ -82,17 +82,19 @@ async fn leave(world: &World, replicas: &mut Vec<Replica>) -> Result<(u64, Durat
     let before = Counts::read(world, replicas).await?;
     let staying_before = Counts::read(world, &replicas[1..]).await?;
     let witness = Witness::start(world, replicas);
+    let enough = witness.enough().await;
     let told = tell_to_end(world, replicas).await;
     let with_both = witness.end().await;
-    told?;
+    enough.and(told)?;
     Counts::read(world, replicas).await?.same_as(&before)?;
     let mut leaving = replicas.remove(0);
     let witness = Witness::start(world, replicas);
     let start = Instant::now();
     let ended = leaving.ended(Duration::from_secs(30)).await;
     let drained = start.elapsed();
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    let enough = witness.enough().await;
     let with_one = witness.end().await;
+    enough?;
     let code = ended?;
     ensure!(code == Some(0), "it ended with {code:?}");
     let staying = Counts::read(world, replicas).await?;
@@ -105,7 +107,6 @@ async fn tell_to_end(world: &World, replicas: &[Replica]) -> Result<()> {
     let [leaving, staying @ ..] = replicas else {
         bail!("nobody is there");
     };
-    tokio::time::sleep(Duration::from_secs(3)).await;
     leaving.signal(Signal::TERM)?;
     // Kubernetes takes an endpoint out when readiness has failed, and API servers hear of it a
     // while later.
