@@ -119,10 +119,14 @@ fn judge(matrix: &Matrix, cell: &RealCell, servers: &Servers, tag: &str) -> Resu
 
 /// A request on a kept connection that its server hung up at that moment, so that it never read
 /// it: the client asks again, and both are calls on the wire. llama.cpp does so in one of a hundred
-/// calls on a kept connection, also where no probe runs.
+/// calls on a kept connection, also where no probe runs. Over TLS the client may be the first to
+/// close, for it was told inside.
 fn is_hung_up(span: &SeenSpan) -> bool {
+    let ended = ["server_disconnected", "client_disconnected"];
     span.kind == Kind::Client
-        && span.text("error.type") == Some("server_disconnected")
+        && span
+            .text("error.type")
+            .is_some_and(|why| ended.contains(&why))
         && !span.attributes.contains_key("http.response.status_code")
 }
 

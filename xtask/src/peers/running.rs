@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::http;
+use crate::cmd::read;
 use crate::interrupt;
 
 /// How long a peer may take until it answers. Seconds are usual; a Python server that shares two
@@ -171,15 +172,16 @@ impl Ready {
             Self::Http { port, path } => {
                 http::get(*port, path, Duration::from_secs(2)).is_ok_and(|r| r.status < 500)
             }
-            Self::Https { port, path, ca } => Command::new("curl")
-                .args(["-fsS", "--max-time", "2", "--cacert"])
-                .arg(ca)
-                .arg(format!("https://localhost:{port}{path}"))
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .is_ok_and(|status| status.success()),
+            Self::Https { port, path, ca } => {
+                let mut curl = Command::new("curl");
+                curl.args(["-s", "-o", "/dev/null", "-w", "%{http_code}"])
+                    .args(["--max-time", "2", "--cacert"])
+                    .arg(ca)
+                    .arg(format!("https://localhost:{port}{path}"))
+                    .stdin(Stdio::null());
+                let status = read(&mut curl).ok().and_then(|text| text.parse().ok());
+                status.is_some_and(|status: u16| status < 500)
+            }
         }
     }
 }
