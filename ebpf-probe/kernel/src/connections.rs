@@ -11,8 +11,9 @@ use probe_common::capture::{
 };
 use probe_common::http::{Look, PEEK};
 use probe_common::maps::{Process, counter};
-use probe_common::record::{BLOCKING, Kind, LATE, Open, PIECE, TLS};
+use probe_common::record::{BLOCKING, IN, Kind, LATE, Open, PIECE, TLS};
 
+use crate::go;
 use crate::kernel;
 use crate::maps::{ACCEPTED, Copying, GRANTS, count};
 use crate::python;
@@ -76,6 +77,8 @@ pub struct Operation {
     pub transport: u32,
     /// The caller asked not to wait for this operation, whatever the socket's mode.
     pub hasty: bool,
+    /// What r14 holds: of a Go program the goroutine.
+    pub goroutine: u64,
 }
 
 /// What in the process did an operation; told where a turn begins.
@@ -89,11 +92,23 @@ impl Who {
     const UNKNOWN: Self = Self { flags: 0, token: 0 };
 
     #[inline(always)]
-    fn of(operation: &Operation) -> Self {
+    fn of(c: &Connection, operation: &Operation) -> Self {
         let waits = operation.sk != 0 && !operation.hasty && kernel::is_blocking(operation.sk);
+        let mut what = 0;
+        if operation.direction == IN && c.request == IN {
+            what |= go::SERVES;
+            if operation.n == 1 {
+                what |= go::ONE_BYTE;
+            }
+        }
+        let goroutine = go::token(operation.goroutine, what);
         Self {
             flags: if waits { BLOCKING } else { 0 },
-            token: python::token(operation.process.start),
+            token: if goroutine == 0 {
+                python::token(operation.process.start)
+            } else {
+                goroutine
+            },
         }
     }
 }
@@ -145,7 +160,7 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
             c.flags |= LATE_CONNECTION;
             return;
         }
-        who = Who::of(operation);
+        who = Who::of(c, operation);
         if before != 0 {
             let mut header = header(Kind::Data, direction, c.id, process.start);
             header.offset = start;

@@ -94,6 +94,23 @@ pub fn socket_of(fd: u64) -> Option<u64> {
     read(socket, offset!(socket_sk)).filter(|sk| *sk != 0)
 }
 
+/// As [`socket_of`], for programs on functions of the observed program.
+#[inline(always)]
+pub fn socket_by_number(fd: u64) -> Option<u64> {
+    // SAFETY: the helper has no preconditions.
+    let task = unsafe { bpf_get_current_task() };
+    let files: u64 = read(task, offset!(task_files))?;
+    let fdt: u64 = read(files, offset!(files_fdt))?;
+    let array: u64 = read(fdt, offset!(fdt_fd))?;
+    let file: u64 = read(array, (fd & 0x00ff_ffff) * 8)?;
+    let socket: u64 = read(file, offset!(file_private))?;
+    let back: u64 = read(socket, offset!(socket_file))?;
+    if file == 0 || back != file {
+        return None;
+    }
+    read(socket, offset!(socket_sk)).filter(|sk| *sk != 0)
+}
+
 /// Whether calls on `sk` wait until they are done; false where that is not known.
 #[inline(always)]
 pub fn is_blocking(sk: u64) -> bool {

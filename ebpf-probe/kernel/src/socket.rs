@@ -22,7 +22,9 @@ use crate::records::{header, send, send_with};
 /// `struct pt_regs` of x86-64, stable since 2.6.24 (arch/x86/include/asm/ptrace.h).
 #[repr(C)]
 struct Registers {
-    saved: [u64; 6],
+    r15: u64,
+    r14: u64,
+    saved: [u64; 4],
     r11: u64,
     r10: u64,
     r9: u64,
@@ -108,7 +110,7 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     if let Some((n, segments)) = bytes_of(registers, returned as u64) {
-        moved(sk, direction, n, segments, process, is_hasty(registers));
+        moved(registers, sk, direction, n, segments, process);
     }
     0
 }
@@ -151,7 +153,14 @@ fn bytes_of(registers: &Registers, returned: u64) -> Option<(u64, Segments)> {
 
 /// `n` bytes moved over `sk`.
 #[inline(always)]
-fn moved(sk: u64, direction: u8, n: u64, segments: Segments, process: Process, hasty: bool) {
+fn moved(
+    registers: &Registers,
+    sk: u64,
+    direction: u8,
+    n: u64,
+    segments: Segments,
+    process: Process,
+) {
     let Some(c) = connection(sk, direction, n) else {
         return;
     };
@@ -191,7 +200,8 @@ fn moved(sk: u64, direction: u8, n: u64, segments: Segments, process: Process, h
             sk,
             pointer: sk,
             transport: 0,
-            hasty,
+            hasty: is_hasty(registers),
+            goroutine: registers.r14,
         },
         scratch,
     );

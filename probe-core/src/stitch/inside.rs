@@ -10,7 +10,7 @@
 //! - Where neither is to be had, the one request under way, or the one that shares an id with the
 //!   call on the wire: inferred.
 
-use super::contexts::{Party, birth};
+use super::contexts::{Party, birth, starter};
 use super::descent::by_descent;
 use super::requests::{Request, Requests};
 use crate::call::ExchangeKey;
@@ -70,6 +70,7 @@ pub(super) fn judge(requests: &Requests, caller: &Caller<'_>) -> Verdict {
     flight.retain(|(key, _)| Some(key.conn) != caller.other_end);
     by_thread(requests, &flight, caller)
         .or_else(|| by_descent(requests, caller).map(Verdict::Exact))
+        .or_else(|| by_starter(requests, &flight, caller))
         .or_else(|| by_context(requests, &flight, caller))
         .unwrap_or_else(|| {
             if requests.knows(caller.process) {
@@ -96,6 +97,18 @@ fn by_thread(requests: &Requests, flight: &Flight<'_>, caller: &Caller<'_>) -> O
         }
         None => Verdict::Wait(*key),
     })
+}
+
+/// Who was started by a context that serves a request works for that request; but when it was
+/// started nobody knows, and programs have workers that they start with the first request.
+fn by_starter(requests: &Requests, flight: &Flight<'_>, caller: &Caller<'_>) -> Option<Verdict> {
+    let reader = requests.contexts().reader(starter(caller.context.token)?)?;
+    let conn = reader.conn?;
+    let mut served = flight.iter().filter(|(key, _)| key.conn == conn);
+    match (served.next(), served.next()) {
+        (Some((key, _)), None) => Some(Verdict::Inferred(*key)),
+        _ => None,
+    }
 }
 
 fn by_context(requests: &Requests, flight: &Flight<'_>, caller: &Caller<'_>) -> Option<Verdict> {

@@ -16,11 +16,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use openssl::ssl::{SslConnector, SslMethod};
 
 use self::interpreters::Program;
 use self::judge::Row;
 use self::model::Model;
 use crate::built;
+use crate::fake::Certificates;
 use crate::fidelity::cache;
 use crate::fidelity::probe::Probe;
 use crate::fidelity::span::SeenSpan;
@@ -79,7 +81,7 @@ const fn cell(
     }
 }
 
-const CELLS: [Cell; 18] = [
+const CELLS: [Cell; 24] = [
     cell("threads", "ask", 2, 2, "2 in sequence"),
     cell("gunicorn-sync", "ask", 2, 2, "2 in sequence"),
     cell("gunicorn-gthread", "ask", 2, 2, "2 in sequence"),
@@ -115,18 +117,27 @@ const CELLS: [Cell; 18] = [
     ),
     cell("aiohttp-asyncio", "chain", 5, 5, "1, 3 at once, a task"),
     cell("aiohttp-uvloop", "chain", 5, 5, "1, 3 at once, a task"),
+    cell("go", "ask", 2, 2, "2 in sequence"),
+    cell("go", "spawn", 4, 1, SPAWN),
+    cell("go", "pool", 1, 0, "by a shared worker"),
+    cell("go-tls", "ask", 2, 2, "2 in sequence"),
+    cell("go-tls", "spawn", 4, 1, SPAWN),
+    cell("go-tls", "pool", 1, 0, "by a shared worker"),
     cell("node", "ask", 2, 0, "2 in sequence"),
 ];
 /// What the quick selection takes.
-const QUICK: [(&str, &str); 5] = [
+const QUICK: [(&str, &str); 7] = [
     ("threads", "ask"),
     ("fastapi-asyncio", "chain"),
     ("fastapi-uvloop", "chain"),
     ("aiohttp-asyncio", "chain"),
     ("aiohttp-uvloop", "chain"),
+    ("go", "ask"),
+    ("go-tls", "ask"),
 ];
 /// What needs nothing but Python runs on every one that is there.
 const ANY_PYTHON: [&str; 2] = ["threads", "streams"];
+const SPAWN: &str = "1, 3 at once in goroutines";
 const CHAIN: &str = "1, 3 at once, a thread, in the background";
 
 impl ParentsArgs {
@@ -171,6 +182,9 @@ impl ParentsArgs {
         if cell.kind == "node" {
             return vec![Program::node()];
         }
+        if cell.kind.starts_with("go") {
+            return interpreters::go(&cache());
+        }
         let mut programs = vec![Program::python(python.to_owned(), "")];
         if !self.quick && ANY_PYTHON.contains(&cell.kind) {
             programs.extend(interpreters::others());
@@ -190,32 +204,61 @@ impl Drop for Server {
     }
 }
 
+fn start(
+    program: &Program,
+    cell: &Cell,
+    port: u16,
+    model: &Model,
+    folder: &Path,
+) -> Result<Server> {
+    let mut command = Command::new(&program.path);
+    if let Some(script) = program.script {
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(script));
+    }
+    let scheme = if cell.kind.ends_with("-tls") {
+        "https"
+    } else {
+        "http"
+    };
+    command
+        .arg(cell.kind)
+        .arg(port.to_string())
+        .arg(format!("{scheme}://{}", model.address()))
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(folder.join("server.err"))?);
+    let child = command.spawn();
+    Ok(Server(child.with_context(|| format!("start {command:?}"))?))
+}
+
+/// What trusts the test's own certificates.
+fn trusting(certificates: &Certificates) -> Result<SslConnector> {
+    let mut builder = SslConnector::builder(SslMethod::tls_client())?;
+    builder.set_ca_file(&certificates.authority)?;
+    Ok(builder.build())
+}
+
 fn run(binary: &Path, program: &Program, cell: &Cell, at_once: usize) -> Result<Row> {
     let folder = std::env::temp_dir().join(format!("kaos-parents-{}", std::process::id()));
     std::fs::create_dir_all(&folder).context("make the folder for logs")?;
-    let model = Model::start()?;
-    let port = load::free_port()?;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(program.script);
-    let errors = std::fs::File::create(folder.join("server.err"))?;
-    let mut command = Command::new(&program.path);
-    command
-        .arg(script)
-        .arg(cell.kind)
-        .arg(port.to_string())
-        .arg(format!("http://{}", model.address()))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(errors);
-    let server = Server(
-        command
-            .spawn()
-            .with_context(|| format!("start {command:?}"))?,
-    );
-    load::wait_for(port)?;
+    let certificates = Certificates::create(&folder)?;
+    let tls = cell.kind.ends_with("-tls");
+    let acceptor = tls.then(|| certificates.acceptor()).transpose()?;
+    let model = Model::start(acceptor)?;
+    let target = load::Target {
+        port: load::free_port()?,
+        path: cell.path,
+        tls: tls.then(|| trusting(&certificates)).transpose()?,
+    };
+    let server = start(program, cell, target.port, &model, &folder)?;
+    load::wait_for(target.port)?;
     let mut pids = vec![server.0.id()];
-    let probe = Probe::start(binary, &[], &folder, model.address())?;
+    // The probe's start is seen by calls without TLS.
+    let warm = Model::start(None)?;
+    let probe = Probe::start(binary, &[], &folder, warm.address())?;
     let requests = (at_once * 2).max(20);
-    load::run(port, cell.path, requests, at_once)?;
+    load::run(&target, requests, at_once)?;
     let wanted = requests * cell.calls;
     let deadline = Instant::now() + PATIENCE;
     while model.asked() < wanted && Instant::now() < deadline {

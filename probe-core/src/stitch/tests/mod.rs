@@ -3,6 +3,7 @@
 mod addresses;
 mod agents;
 mod early;
+mod goroutines;
 mod hops;
 mod inside;
 mod joins;
