@@ -50,7 +50,7 @@ const fn program(hook: Hook) -> &'static str {
 pub(super) fn layout(found: &GoSites) -> Option<Go> {
     let (goid, parent) = match minor(found.version.as_deref()?)? {
         18..=20 => (152, 0),
-        22 => (152, 272),
+        21 | 22 | 25 => (152, 272),
         23 | 24 => (160, 280),
         26 => (152, 280),
         _ => return None,

@@ -76,7 +76,7 @@ impl Connection {
     pub(super) fn grant(&mut self, data: &Data<'_>) -> Option<Grant> {
         let mut grant = self.grant;
         let side = data.direction.index();
-        let end = data.offset + data.len;
+        let end = data.offset.saturating_add(data.len);
         match self.reader.take_wish() {
             Some(Wish::Unlimited) => grant.until = [u64::MAX; 2],
             Some(Wish::Full) => grant = Grant::default(),
@@ -92,10 +92,10 @@ impl Connection {
         }
         if let Some(left) = self.messages.body_end(data.direction)
             && left > CREDIT / 2
-            && grant.tail_to[side] != end + left
+            && grant.tail_to[side] != end.saturating_add(left)
         {
-            grant.tail_from[side] = end + left.saturating_sub(TAIL);
-            grant.tail_to[side] = end + left;
+            grant.tail_from[side] = end.saturating_add(left.saturating_sub(TAIL));
+            grant.tail_to[side] = end.saturating_add(left);
         }
         if grant == self.grant {
             return None;

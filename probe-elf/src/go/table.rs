@@ -67,11 +67,11 @@ impl<'d> Table<'d> {
         let entries = functions.as_chunks::<8>().0;
         for (entry, next) in entries.iter().zip(entries.iter().skip(1)) {
             let name = |at: u32| self.function_name(at);
-            let (start, at) = halves(entry);
+            let (start, at) = halves(*entry);
             let Some(name) = name(at) else { continue };
             for (wanted, found) in wanted.iter().zip(&mut found) {
                 if *wanted == Some(name) && found.is_none() {
-                    let (end, _) = halves(next);
+                    let (end, _) = halves(*next);
                     *found = Some(Span { start, end });
                 }
             }
@@ -128,12 +128,9 @@ impl<'d> Table<'d> {
     }
 }
 
-fn halves(entry: &[u8; 8]) -> (u32, u32) {
-    let [a, b, c, d, e, f, g, h] = *entry;
-    (
-        u32::from_le_bytes([a, b, c, d]),
-        u32::from_le_bytes([e, f, g, h]),
-    )
+fn halves(entry: [u8; 8]) -> (u32, u32) {
+    let both = u64::from_le_bytes(entry);
+    (both as u32, (both >> 32) as u32)
 }
 
 /// Where a name stands among zero-ended names.
