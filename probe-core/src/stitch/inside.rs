@@ -105,10 +105,10 @@ fn by_starter(requests: &Requests, flight: &Flight<'_>, caller: &Caller<'_>) -> 
     let reader = requests.contexts().reader(starter(caller.context.token)?)?;
     let conn = reader.conn?;
     let mut served = flight.iter().filter(|(key, _)| key.conn == conn);
-    match (served.next(), served.next()) {
-        (Some((key, _)), None) => Some(Verdict::Inferred(*key)),
-        _ => None,
-    }
+    Some(match (served.next(), served.next()) {
+        (Some((key, _)), None) => Verdict::Inferred(*key),
+        _ => Verdict::None(Why::Other),
+    })
 }
 
 fn by_context(requests: &Requests, flight: &Flight<'_>, caller: &Caller<'_>) -> Option<Verdict> {

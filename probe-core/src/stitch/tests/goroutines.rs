@@ -24,7 +24,9 @@ fn who_reads_a_request_works_for_it_before_the_answer() {
     w.run(&ask_model(0, 20, 30, inside(TWO)));
     w.run(&ask_model(2, 21, 31, inside(ONE)));
     assert_eq!(w.spans.len(), 2, "their places are known");
-    requests.map(|request| request.finish(&mut w));
+    for request in requests {
+        request.finish(&mut w);
+    }
     assert_eq!(parent(&w, 20), ("exact", Some("/23/0")));
     assert_eq!(parent(&w, 21), ("exact", Some("/21/0")));
     check(&w.spans, &[]);
@@ -36,7 +38,9 @@ fn who_was_started_by_it_works_for_it_likely() {
     let requests = two_requests(&mut w);
     w.run(&ask_model(0, 20, 30, inside(STARTED)));
     assert_eq!(w.spans.len(), 1, "its place is known");
-    requests.map(|request| request.finish(&mut w));
+    for request in requests {
+        request.finish(&mut w);
+    }
     assert_eq!(parent(&w, 20), ("inferred", Some("/21/0")));
     check(&w.spans, &[]);
 }
