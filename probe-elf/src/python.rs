@@ -5,15 +5,22 @@ use object::read::ReadRef;
 
 use crate::Error;
 use crate::image::{Image, Machine};
-use crate::symbols::{self, Symbol};
+use crate::symbols;
 use crate::tls::Cost;
 use crate::x86::emulation::is_emulated;
 
 const RUNTIME: &str = "_PyRuntime";
 const CONTEXT_TYPE: &str = "PyContext_Type";
 const COPY_CURRENT: &str = "PyContext_CopyCurrent";
-/// What makes contexts in other ways.
+/// What makes contexts in other ways. Python's own `Context()` and `Context.copy()` are no symbols
+/// and may go past these; the type knows them.
 const MAKERS: [&str; 2] = ["PyContext_New", "PyContext_Copy"];
+/// `PyTypeObject.tp_methods` and `tp_new`: the same in all versions with contexts.
+const METHODS: u64 = 232;
+const NEW: u64 = 312;
+/// A `PyMethodDef` in bytes, and how many are looked at.
+const METHOD: u64 = 32;
+const MOST_METHODS: u64 = 16;
 const VERSION: &str = "Py_Version";
 const LOOKED_UP: [&str; 6] = [
     RUNTIME,
@@ -64,7 +71,7 @@ pub fn interpreter<'d, R: ReadRef<'d>>(data: R) -> Result<Option<Interpreter>, E
         .segments()
         .iter()
         .find(|s| s.kind == elf::PT_LOAD && s.flags & elf::PF_X != 0);
-    let (Some(code), Some(copied)) = (code, place(&image, copy)) else {
+    let (Some(code), Some(copied)) = (code, place(&image, copy.address)) else {
         return Ok(None);
     };
     let version = named(VERSION).and_then(|symbol| {
@@ -76,22 +83,60 @@ pub fn interpreter<'d, R: ReadRef<'d>>(data: R) -> Result<Option<Interpreter>, E
         runtime: runtime.address,
         context_type: context_type.address,
         copied,
-        made: MAKERS
-            .iter()
-            .filter_map(|name| place(&image, named(name)?))
-            .collect(),
+        made: makers(
+            &image,
+            MAKERS.map(|name| Some(named(name)?.address)),
+            context_type.address,
+        ),
         skew: code.address.wrapping_sub(code.offset),
     }))
 }
 
-fn place<'d, R: ReadRef<'d>>(image: &Image<R>, symbol: &Symbol) -> Option<Place> {
-    if !image.is_code(symbol.address) {
+/// The functions that make contexts: those with names, and those that the type has.
+fn makers<'d, R: ReadRef<'d>>(
+    image: &Image<R>,
+    named: [Option<u64>; 2],
+    context_type: u64,
+) -> Vec<Place> {
+    let slots = symbols::relative(image, context_type, NEW + 8);
+    let new = pointer(image, &slots, context_type.wrapping_add(NEW));
+    let methods = pointer(image, &slots, context_type.wrapping_add(METHODS));
+    let copy = methods.and_then(|methods| method(image, methods, b"copy\0"));
+    let mut addresses: Vec<u64> = named.into_iter().chain([new, copy]).flatten().collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    let places = addresses.into_iter();
+    places.filter_map(|address| place(image, address)).collect()
+}
+
+/// The function of the method with this name, in a table of them.
+fn method<'d, R: ReadRef<'d>>(image: &Image<R>, table: u64, name: &[u8]) -> Option<u64> {
+    let slots = symbols::relative(image, table, METHOD * MOST_METHODS);
+    let entries = (0..MOST_METHODS).map(|n| table.wrapping_add(n * METHOD));
+    let found = entries
+        .map_while(|entry| Some((entry, pointer(image, &slots, entry)?)))
+        .find(|(_, at)| image.address_bytes(*at, name.len() as u64) == Some(name));
+    let (entry, _) = found?;
+    pointer(image, &slots, entry.wrapping_add(8))
+}
+
+/// The address that stands at a place once the file is loaded; `None` for a null pointer.
+fn pointer<'d, R: ReadRef<'d>>(image: &Image<R>, slots: &[(u64, u64)], at: u64) -> Option<u64> {
+    if let Some((_, value)) = slots.iter().find(|(slot, _)| *slot == at) {
+        return Some(*value);
+    }
+    let bytes = image.address_bytes(at, 8)?.try_into().ok()?;
+    Some(u64::from_le_bytes(bytes)).filter(|value| *value != 0)
+}
+
+fn place<'d, R: ReadRef<'d>>(image: &Image<R>, address: u64) -> Option<Place> {
+    if !image.is_code(address) {
         return None;
     }
-    let first = image.address_bytes(symbol.address, 16)?;
+    let first = image.address_bytes(address, 16)?;
     let cheap = image.machine() == Machine::X86_64 && is_emulated(first);
     Some(Place {
-        file_offset: image.offset_of(symbol.address)?,
+        file_offset: image.offset_of(address)?,
         cost: if cheap {
             Cost::Emulated
         } else {

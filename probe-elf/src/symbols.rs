@@ -12,8 +12,9 @@ use crate::image::{Image, Section};
 const MAX_TABLE: u64 = 256 << 20;
 /// PLT relocations above this are refused; the largest libraries have some 10 000.
 const MAX_RELOCATIONS: u64 = 4 << 20;
-/// Slots for the few names that are asked for; each name has one, or two with `-fno-plt`.
-const MAX_SLOTS: usize = 64;
+/// Slots for the few names that are asked for, of which each has one, or two with `-fno-plt`; and
+/// pointers in a small structure.
+const MAX_SLOTS: usize = 128;
 /// Relocations that put a function's address into a slot. No number means two things.
 const SLOT_KINDS: [u32; 4] = [
     elf::R_X86_64_JUMP_SLOT,
@@ -21,6 +22,8 @@ const SLOT_KINDS: [u32; 4] = [
     elf::R_AARCH64_JUMP_SLOT,
     elf::R_AARCH64_GLOB_DAT,
 ];
+/// Relocations that put an address of the file itself into a slot.
+const RELATIVE_KINDS: [u32; 2] = [elf::R_X86_64_RELATIVE, elf::R_AARCH64_RELATIVE];
 const ENDIAN: LittleEndian = LittleEndian;
 
 /// A defined function or object.
@@ -99,6 +102,27 @@ pub fn got_slots<'d, R: ReadRef<'d>>(
         }
     }
     Ok(slots)
+}
+
+/// The addresses that are written at start-up into `size` bytes from `address` on, with where. All
+/// before relocation.
+pub fn relative<'d, R: ReadRef<'d>>(image: &Image<R>, address: u64, size: u64) -> Vec<(u64, u64)> {
+    let Some(section) = image.section(".rela.dyn") else {
+        return Vec::new();
+    };
+    let Ok(bytes) = image.section_bytes(section, MAX_RELOCATIONS) else {
+        return Vec::new();
+    };
+    let table = slice_of::<Rela64<LittleEndian>>(bytes).iter();
+    let there = table.filter(|r| {
+        let distance = r.r_offset.get(ENDIAN).wrapping_sub(address);
+        distance < size && RELATIVE_KINDS.contains(&r.r_type(ENDIAN, false))
+    });
+    let pairs = there.map(|r| {
+        let value = r.r_addend.get(ENDIAN).cast_unsigned();
+        (r.r_offset.get(ENDIAN), value)
+    });
+    pairs.take(MAX_SLOTS).collect()
 }
 
 fn find_in<'d, R: ReadRef<'d>>(

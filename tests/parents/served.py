@@ -5,6 +5,7 @@ it makes carries that number in its body: the judge reads it, the probe does not
 """
 
 import asyncio
+import contextvars
 import json
 import sys
 import urllib.request
@@ -109,7 +110,15 @@ def streams():
             if not first:
                 return writer.close()
             await reader.readexactly(length)
-            number = int(first.split()[1].rsplit(b"/", 1)[1])
+            path, number = first.split()[1].rsplit(b"/", 1)
+            if path == b"/detached":
+                # Contexts that are no copies of the current one, at addresses that were used before.
+                for context in contextvars.Context(), contextvars.copy_context().copy():
+                    await context.run(asyncio.ensure_future, call(int(number)))
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                await writer.drain()
+                continue
+            number = int(number)
             await call(number)
             await asyncio.gather(*(call(number) for _ in range(3)))
             await asyncio.to_thread(ask, number)

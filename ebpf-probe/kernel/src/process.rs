@@ -7,7 +7,7 @@ use probe_common::maps::{POLICY_OFF, Process, counter};
 use probe_common::record::{IN, Kind};
 
 use crate::kernel;
-use crate::maps::{GOS, PROCESSES, PYTHONS, SETTINGS, count};
+use crate::maps::{GOS, PROCESSES, PYTHON_THREADS, PYTHONS, SETTINGS, count};
 use crate::records::{header, send};
 
 /// The current process, if it is opted in.
@@ -62,6 +62,7 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
     let Some(known) = (unsafe { PROCESSES.get(parent) }).copied() else {
         // User space may have decided about an older process of this number when it was gone.
         let _ = PROCESSES.remove(tgid);
+        let _ = PYTHONS.remove(tgid);
         return 0;
     };
     let process = Process {
@@ -96,10 +97,14 @@ pub fn process_exec(_: BtfTracePointContext) -> i32 {
 /// and does so when another thread starts a program (execve(2)).
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn process_exit(_: BtfTracePointContext) -> i32 {
+    let ids = bpf_get_current_pid_tgid();
+    let tgid = (ids >> 32) as u32;
+    if PYTHONS.get_ptr(tgid).is_some() {
+        let _ = PYTHON_THREADS.remove(ids);
+    }
     if kernel::has_threads() {
         return 0;
     }
-    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     // SAFETY: the value is copied at once.
     let known = unsafe { PROCESSES.get(tgid) }.copied();
     if let Some(process) = known {

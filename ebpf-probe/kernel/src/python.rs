@@ -14,11 +14,17 @@ use probe_common::record::{ANCESTORS, FOUND};
 
 use crate::connections::new_id;
 use crate::kernel;
-use crate::maps::{ACCEPTED, CONTEXTS, GOS, ORIGIN, PYTHON_THREADS, PYTHONS, count};
+use crate::maps::{ACCEPTED, CONTEXTS, GOS, ORIGIN, Origin, PYTHON_THREADS, PYTHONS, count};
 use crate::records::send_line;
 
 /// Threads of an interpreter that are looked at.
 const THREADS: u32 = 512;
+/// Marks a thread whose state was not found; how often stands above it. States are aligned.
+const UNFOUND: u64 = 1;
+/// A thread without a state is looked for this often at once, then every so many times: it may be
+/// one that runs no Python.
+const SEARCHES: u64 = 4;
+const SEARCH_EVERY: u64 = 16;
 
 /// The number of the current thread's context, 0 where it has none that says anything. User
 /// space learns first where it comes from. `start` is the process's.
@@ -47,9 +53,10 @@ fn found(key: &ContextKey) {
     let Some(origin) = ORIGIN.get_ptr_mut(0) else {
         return;
     };
-    // SAFETY: the place is this CPU's own, and whoever interrupts writes it whole before use.
+    let token = new_id() | FOUND;
+    // SAFETY: the place is this CPU's own; who interrupts may write it, so it is checked below.
     unsafe {
-        (*origin).token = new_id() | FOUND;
+        (*origin).token = token;
         (*origin).told = 0;
         (*origin).line = [0; ANCESTORS];
         #[expect(
@@ -58,6 +65,34 @@ fn found(key: &ContextKey) {
         )]
         let _ = CONTEXTS.insert(key, &*origin, 0);
     }
+    if !is_whole(key, token, None) {
+        let _ = CONTEXTS.remove(key);
+    }
+}
+
+/// Whether the entry is what was meant: a program on a hook can be interrupted by another one
+/// that writes the same place before it was copied.
+#[inline(always)]
+fn is_whole(key: &ContextKey, token: u64, parent: Option<*mut Origin>) -> bool {
+    let Some(entry) = CONTEXTS.get_ptr_mut(key) else {
+        return false;
+    };
+    // SAFETY: entries of this map are replaced whole, and read as numbers only.
+    let entry = unsafe { &*entry };
+    let mut whole = entry.token == token;
+    let mut i = 0;
+    while i < ANCESTORS {
+        let meant = match parent {
+            None => 0,
+            // SAFETY: as above.
+            Some(parent) if i == 0 => unsafe { (*parent).token },
+            // SAFETY: as above.
+            Some(parent) => unsafe { (*parent).line[i - 1] },
+        };
+        whole &= entry.line[i] == meant;
+        i += 1;
+    }
+    whole
 }
 
 /// `PyContext_CopyCurrent` returned: a new context, which descends from the current one.
@@ -73,39 +108,38 @@ pub fn python_copied(ctx: RetProbeContext) -> u32 {
         tgid,
         pad: 0,
     };
+    let parent = current().and_then(|key| {
+        if CONTEXTS.get_ptr_mut(key).is_none() {
+            found(&key);
+        }
+        CONTEXTS.get_ptr_mut(key)
+    });
     let Some(origin) = ORIGIN.get_ptr_mut(0) else {
         return 0;
     };
-    // SAFETY: the place is this CPU's own; programs on uprobes are not migrated, and one that
-    // preempts this one would mix two lines up, so the line is written last and checked below.
-    let origin = unsafe { &mut *origin };
     let token = new_id() & !FOUND;
+    // SAFETY: the place is this CPU's own, for programs on uprobes are not migrated; one that
+    // interrupts this one may write it, so it is checked below.
+    let origin = unsafe { &mut *origin };
     origin.token = token;
     origin.told = 0;
     origin.line = [0; ANCESTORS];
-    if let Some(key) = current() {
-        if CONTEXTS.get_ptr_mut(key).is_none() {
-            found(&key);
-            origin.token = token;
-        }
-        if let Some(parent) = CONTEXTS.get_ptr_mut(key) {
-            // SAFETY: as in `token`.
-            let parent = unsafe { &*parent };
-            origin.line[0] = parent.token;
-            let mut i = 1;
-            while i < ANCESTORS {
-                origin.line[i] = parent.line[i - 1];
-                i += 1;
-            }
+    if let Some(parent) = parent {
+        // SAFETY: as in `token`.
+        let parent = unsafe { &*parent };
+        origin.line[0] = parent.token;
+        let mut i = 1;
+        while i < ANCESTORS {
+            origin.line[i] = parent.line[i - 1];
+            i += 1;
         }
     }
-    if origin.token == token {
-        #[expect(
-            clippy::needless_borrows_for_generic_args,
-            reason = "by value it would be copied to the stack"
-        )]
-        let _ = CONTEXTS.insert(copy, &*origin, 0);
-    } else {
+    #[expect(
+        clippy::needless_borrows_for_generic_args,
+        reason = "by value it would be copied to the stack"
+    )]
+    let _ = CONTEXTS.insert(copy, &*origin, 0);
+    if !is_whole(&copy, token, parent) {
         let _ = CONTEXTS.remove(copy);
     }
     0
@@ -185,11 +219,21 @@ fn state(python: &Python, ids: u64, interpreter: u64) -> Option<u64> {
         next: u64::from(python.next),
         found: 0,
     };
+    let mut missed = 0;
     if let Some(known) = PYTHON_THREADS.get_ptr(ids) {
         // SAFETY: the value is a number.
-        walk.state = unsafe { *known };
-        if walk.is_ours() {
-            return Some(walk.state);
+        let known = unsafe { *known };
+        if known & UNFOUND != 0 {
+            missed = known >> 1;
+            if missed >= SEARCHES && missed % SEARCH_EVERY != 0 {
+                let _ = PYTHON_THREADS.insert(ids, (missed + 1) << 1 | UNFOUND, 0);
+                return None;
+            }
+        } else {
+            walk.state = known;
+            if walk.is_ours() {
+                return Some(known);
+            }
         }
     }
     walk.state = user(interpreter + u64::from(python.threads))?;
@@ -198,6 +242,7 @@ fn state(python: &Python, ids: u64, interpreter: u64) -> Option<u64> {
     unsafe { bpf_loop(THREADS, step as *mut c_void, context.cast(), 0) };
     if walk.found == 0 {
         count(counter::NO_CONTEXT, 1);
+        let _ = PYTHON_THREADS.insert(ids, (missed + 1) << 1 | UNFOUND, 0);
         return None;
     }
     let found = walk.found;

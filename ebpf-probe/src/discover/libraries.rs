@@ -4,13 +4,14 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use object::ReadCache;
 use probe_common::maps::Go;
 use probe_elf::tls::{Abi, Cost, Function, OpenSslSites, Site, When, openssl_sites};
+use rustix::fs::OFlags;
 
 use super::golang;
 use super::proc::{self, Mapped, map_file, through_root};
@@ -19,7 +20,7 @@ use crate::kernel::{Attached, Control};
 /// The most files that are remembered; a host has far fewer.
 const MOST: usize = 16_384;
 /// How long a file stays hooked that nobody has mapped: programs are started again.
-const UNUSED: Duration = Duration::from_mins(10);
+pub(super) const UNUSED: Duration = Duration::from_mins(10);
 
 /// What became of a file.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ pub(crate) struct Libraries {
 }
 
 /// Device and inode.
-type Inode = (u64, u64);
+pub(super) type Inode = (u64, u64);
 
 #[derive(Debug)]
 struct Known {
@@ -54,7 +55,7 @@ struct Known {
 
 /// What changes when an inode's number is given to another file, or its content is replaced:
 /// time of the last change, and size.
-type Stamp = (i64, i64, u64);
+pub(super) type Stamp = (i64, i64, u64);
 
 impl Libraries {
     /// Looks at a mapped file, if it is new, and attaches the tap; returns whether it did.
@@ -152,7 +153,7 @@ impl Libraries {
 
 /// What a new file is, with the tap attached if it can be.
 fn look(path: &Path, control: &mut Control) -> (Library, Option<Go>) {
-    let file = match File::open(path) {
+    let file = match open(path) {
         Ok(file) => file,
         Err(error) => {
             let failed = Library::Failed(format!("it cannot be opened: {error}"));
@@ -267,6 +268,19 @@ pub(super) fn locate(tgid: u32, mapped: &Mapped) -> io::Result<(PathBuf, Stamp)>
     }
 }
 
+/// Opens a file that a process has mapped. By now its path may lead to what would make us wait.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("no file stands at its path"))
+    }
+}
+
 fn stamp(path: &Path, mapped: &Mapped) -> io::Result<Stamp> {
     let found = std::fs::metadata(path)?;
     // The device of `maps` and that of `stat` differ on some file systems (btrfs, overlayfs).
@@ -323,6 +337,17 @@ mod tests {
         let nobody = HashSet::new();
         assert!(libraries.unused(&nobody, start + UNUSED).is_empty());
         assert_eq!(libraries.unused(&nobody, start + UNUSED * 2).len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let fifo = std::env::temp_dir().join(format!("fifo-{}", std::process::id()));
+        let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
+        assert!(made.success());
+        let opened = open(&fifo);
+        std::fs::remove_file(fifo).unwrap();
+        assert!(opened.is_err());
+        assert!(open(Path::new("/bin/sleep")).is_ok());
     }
 
     #[test]

@@ -195,6 +195,7 @@ impl Discovery {
         let mapped = tgids.flat_map(|tgid| proc::mapped(*tgid));
         let used: HashSet<_> = mapped.map(|mapped| mapped.inode).collect();
         self.libraries.forget_unused(&used, &mut self.control);
+        self.pythons.forget_unused(&used, &mut self.control);
         self.swept_at = Instant::now();
     }
 

@@ -1,59 +1,164 @@
 //! CPython interpreters in use: where their contexts are, and the hook that sees copies.
 
-use std::collections::HashMap;
-use std::fs::File;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use object::ReadCache;
 use probe_common::maps::Python;
 use probe_elf::python::Interpreter;
 use probe_elf::tls::Cost;
 
-use super::proc::{Mapped, through_root};
+use super::libraries::{Inode, Stamp, UNUSED, locate, open};
+use super::proc::{Mapped, exists};
 use crate::kernel::{Attached, Control};
 
 /// The most files that are remembered.
 const MOST: usize = 16_384;
+/// How long a hook that could not be attached is not tried again.
+const RETRY: Duration = Duration::from_mins(1);
 
-/// A file that may be an interpreter.
+/// A file that was looked at.
 #[derive(Debug)]
 struct Known {
+    file: Looked,
+    stamp: Stamp,
+    /// When a process was last seen to have it mapped.
+    used: Instant,
+}
+
+#[derive(Debug)]
+enum Looked {
+    /// No interpreter whose contexts we know.
+    Other,
+    Followed(Box<Followed>),
+    /// It could not be hooked then.
+    Failed(Instant),
+}
+
+/// An interpreter that is hooked.
+#[derive(Debug)]
+struct Followed {
     interpreter: Interpreter,
     layout: Layout,
-    /// Held for as long as the probe runs.
-    _attached: Vec<Attached>,
+    hooks: Vec<Attached>,
 }
 
 /// Every file that was looked at.
 #[derive(Debug, Default)]
 pub(crate) struct Pythons {
-    files: HashMap<(u64, u64), Option<Known>>,
+    files: HashMap<Inode, Known>,
 }
 
 impl Pythons {
     /// Looks at a mapped file; if it is an interpreter, the kernel half learns where this process
     /// keeps its contexts.
     pub(crate) fn meet(&mut self, tgid: u32, mapped: &Mapped, control: &mut Control) {
-        if self.files.len() >= MOST {
-            self.files.retain(|_, known| known.is_some());
-        }
-        let known = self
-            .files
-            .entry(mapped.inode)
-            .or_insert_with(|| look(tgid, mapped, control));
-        let Some(known) = known else {
+        // What a process takes along is looked at when the next one has it.
+        let Ok((path, stamp)) = locate(tgid, mapped) else {
             return;
         };
-        if let Err(error) = control.set_python(tgid, known.place(mapped)) {
+        let now = Instant::now();
+        if !self.is_known(mapped.inode, stamp, now, control) {
+            if !self.has_room() {
+                return;
+            }
+            let Some(file) = look(&path, mapped, control) else {
+                return;
+            };
+            if matches!(file, Looked::Failed(_)) && !exists(tgid) {
+                return;
+            }
+            let used = now;
+            self.files.insert(mapped.inode, Known { file, stamp, used });
+        }
+        let Some(Looked::Followed(python)) = self.files.get(&mapped.inode).map(|k| &k.file) else {
+            return;
+        };
+        if let Err(error) = control.set_python(tgid, python.place(mapped)) {
             tracing::warn!(
                 pid = tgid,
                 error = format!("{error:#}"),
                 "cannot follow contexts"
             );
         }
+        if !exists(tgid) {
+            // Nobody else would take it away before the number is given to another.
+            control.forget_python(tgid);
+        }
+    }
+
+    /// Whether this very file was looked at, and need not be again.
+    fn is_known(
+        &mut self,
+        inode: Inode,
+        stamp: Stamp,
+        now: Instant,
+        control: &mut Control,
+    ) -> bool {
+        let Some(known) = self.files.get_mut(&inode) else {
+            return false;
+        };
+        let again = matches!(known.file, Looked::Failed(at) if now.duration_since(at) >= RETRY);
+        if known.stamp == stamp && !again {
+            known.used = now;
+            return true;
+        }
+        if let Some(known) = self.files.remove(&inode) {
+            known.file.detach(control);
+        }
+        false
+    }
+
+    fn has_room(&mut self) -> bool {
+        if self.files.len() >= MOST {
+            let followed = |_: &Inode, known: &mut Known| known.file.is_followed();
+            self.files.retain(followed);
+        }
+        self.files.len() < MOST
+    }
+
+    /// Takes the hooks away from interpreters that no process has had mapped for long; `used` now
+    /// are these.
+    pub(crate) fn forget_unused(&mut self, used: &HashSet<Inode>, control: &mut Control) {
+        for file in self.unused(used, Instant::now()) {
+            file.detach(control);
+        }
+    }
+
+    fn unused(&mut self, used: &HashSet<Inode>, now: Instant) -> Vec<Looked> {
+        for (inode, known) in &mut self.files {
+            if used.contains(inode) {
+                known.used = now;
+            }
+        }
+        let old = |_: &Inode, known: &mut Known| now.duration_since(known.used) >= UNUSED;
+        let old = self.files.extract_if(old);
+        old.map(|(_, known)| known.file).collect()
     }
 }
 
-impl Known {
+impl Looked {
+    const fn is_followed(&self) -> bool {
+        matches!(self, Self::Followed(_))
+    }
+
+    fn detach(self, control: &mut Control) {
+        if let Self::Followed(python) = self {
+            detach(python.hooks, control);
+        }
+    }
+}
+
+fn detach(hooks: Vec<Attached>, control: &mut Control) {
+    for hook in hooks {
+        if let Err(error) = control.detach(hook) {
+            tracing::warn!(error = format!("{error:#}"), "cannot detach from a Python");
+        }
+    }
+}
+
+impl Followed {
     fn place(&self, mapped: &Mapped) -> Python {
         let bias = mapped
             .start
@@ -83,10 +188,12 @@ impl Known {
     }
 }
 
-fn look(tgid: u32, mapped: &Mapped, control: &mut Control) -> Option<Known> {
-    let path = through_root(tgid, &mapped.path);
-    let file = File::open(&path).ok()?;
-    let interpreter = probe_elf::python::interpreter(&ReadCache::new(&file)).ok()??;
+/// What a new file is, hooked if it can be; `None` when it could not be read.
+fn look(path: &Path, mapped: &Mapped, control: &mut Control) -> Option<Looked> {
+    let file = open(path).ok()?;
+    let Ok(Some(interpreter)) = probe_elf::python::interpreter(&ReadCache::new(&file)) else {
+        return Some(Looked::Other);
+    };
     let name = mapped.path.file_name()?.to_string_lossy().into_owned();
     let version = interpreter.version.or_else(|| version_in(&name));
     let shown = mapped.path.display();
@@ -95,30 +202,46 @@ fn look(tgid: u32, mapped: &Mapped, control: &mut Control) -> Option<Known> {
         .and_then(layout);
     let Some(layout) = layout else {
         tracing::info!(file = %shown, ?version, "contexts of this Python are not known: parents inside its processes are inferred");
-        return None;
+        return Some(Looked::Other);
     };
     if interpreter.copied.cost == Cost::SingleStep {
         tracing::info!(file = %shown, "the hook of this build's contexts is slow");
     }
-    let others = interpreter.made.iter().map(|place| ("python_made", place));
-    let places = others.chain([("python_copied", &interpreter.copied)]);
-    let attached: Result<Vec<_>, _> = places
-        .map(|(program, place)| control.attach(program, &path, place.file_offset))
-        .collect();
-    match attached {
-        Ok(attached) => {
+    Some(match hook(path, &interpreter, control) {
+        Ok(hooks) => {
             tracing::debug!(file = %shown, "follows the contexts of this Python");
-            Some(Known {
+            Looked::Followed(Box::new(Followed {
                 interpreter,
                 layout,
-                _attached: attached,
-            })
+                hooks,
+            }))
         }
         Err(error) => {
             tracing::warn!(file = %shown, error = format!("{error:#}"), "cannot follow contexts");
-            None
+            Looked::Failed(Instant::now())
+        }
+    })
+}
+
+/// Hooks all that makes contexts, or nothing.
+fn hook(
+    path: &Path,
+    interpreter: &Interpreter,
+    control: &mut Control,
+) -> anyhow::Result<Vec<Attached>> {
+    let others = interpreter.made.iter().map(|place| ("python_made", place));
+    let places = others.chain([("python_copied", &interpreter.copied)]);
+    let mut hooks = Vec::new();
+    for (program, place) in places {
+        match control.attach(program, path, place.file_offset) {
+            Ok(hook) => hooks.push(hook),
+            Err(error) => {
+                detach(hooks, control);
+                return Err(error);
+            }
         }
     }
+    Ok(hooks)
 }
 
 /// Offsets that differ between versions, in bytes.
@@ -174,6 +297,37 @@ fn is_free_threaded(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn known(file: Looked, used: Instant) -> Known {
+        let stamp = (1, 2, 3);
+        Known { file, stamp, used }
+    }
+
+    #[test]
+    fn a_file_that_nobody_has_mapped_for_long_is_let_go() {
+        let mut pythons = Pythons::default();
+        let start = Instant::now();
+        for inode in [1, 2] {
+            pythons
+                .files
+                .insert((0, inode), known(Looked::Other, start));
+        }
+        let used = HashSet::from([(0, 1)]);
+        assert!(pythons.unused(&used, start + UNUSED / 2).is_empty());
+        assert_eq!(pythons.unused(&used, start + UNUSED).len(), 1);
+        assert!(pythons.files.contains_key(&(0, 1)));
+    }
+
+    #[test]
+    fn what_is_no_interpreter_makes_room() {
+        let mut pythons = Pythons::default();
+        for inode in 0..MOST as u64 {
+            let other = known(Looked::Other, Instant::now());
+            pythons.files.insert((0, inode), other);
+        }
+        assert!(pythons.has_room());
+        assert!(pythons.files.is_empty());
+    }
 
     #[test]
     fn names_tell_version_and_build() {

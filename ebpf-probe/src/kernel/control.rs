@@ -101,6 +101,12 @@ impl Control {
             .with_context(|| format!("cannot say where process {tgid} keeps its goroutines"))
     }
 
+    /// A process is gone.
+    pub(crate) fn forget_python(&mut self, tgid: u32) {
+        // The kernel half may have been first.
+        drop(self.pythons.remove(&tgid));
+    }
+
     /// Sets the policy of processes that nobody decided about.
     pub(crate) fn set_default_policy(&mut self, policy: u32) -> anyhow::Result<()> {
         self.tap_sockets_for(policy)?;

@@ -177,6 +177,7 @@ impl Driver {
             ("none_other_context", stitched.other),
             ("none_shared_context", stitched.shared),
             ("none_crowded", stitched.crowded),
+            ("none_undecided", stitched.undecided),
             ("contradicted", stitched.contradicted),
             ("requests_refused", stitched.requests_refused),
         ] {

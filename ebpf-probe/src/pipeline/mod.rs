@@ -231,6 +231,7 @@ impl Pipeline {
                 Output::Asked(asked) => self.stitcher.asked(*asked),
                 Output::Read(key, trace) => self.stitcher.read(key, trace.map(|t| *t)),
                 Output::Answered(answered) => self.stitcher.answered(&answered),
+                Output::Blurred(key, at) => self.stitcher.blurred(key, at),
                 Output::Over(key, end, at) => {
                     self.stitcher.over(key, end, at, now, &mut self.spans);
                 }

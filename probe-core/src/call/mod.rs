@@ -22,7 +22,7 @@ use crate::trace_context::TraceContext;
 
 /// Names a call for its whole life: its connection, its exchange, and its place in the exchange
 /// (JSON-RPC batches and streams hold several).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallKey {
     /// The connection.
     pub conn: ConnId,

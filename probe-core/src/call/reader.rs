@@ -30,6 +30,8 @@ pub enum Output {
     Read(ExchangeKey, Option<Box<TraceContext>>),
     /// Its answer began.
     Answered(Answered),
+    /// From this time on the end of its answer may go by unseen.
+    Blurred(ExchangeKey, Nanos),
     /// The request's exchange is over; if it was a call, that has been reported.
     Over(ExchangeKey, End, Nanos),
 }
@@ -192,6 +194,12 @@ impl Handler for Reader {
 
     fn response_body(&mut self, x: ExchangeIndex, piece: Piece<'_>, at: Nanos) {
         self.with(x, |exchange| exchange.response_body(piece, at));
+    }
+
+    fn response_blurred(&mut self, x: ExchangeIndex, at: Nanos) {
+        if self.serves {
+            self.outputs.push(Output::Blurred(self.key(x), at));
+        }
     }
 
     fn end(&mut self, x: ExchangeIndex, end: End, at: Nanos) {

@@ -226,6 +226,9 @@ So a span need not wait for those further out, which end later.
   embeddings) while it was open.
   With several open at once nobody can tell which of them was forwarded, so all were.
 - Where the server's capture lost the usage and the client's span is still to come, that counts.
+- Where a connection does not tell that two spans are its two ends (TLS through memory as asyncio
+  and Node do it, addresses rewritten on the way), the response's id does. Ollama's own format has
+  none: there both ends count.
 - Agents' spans, and those of loading a model, never count.
 - A server's call to its own helper process (`ollama runner`) is no span at all.
 ";

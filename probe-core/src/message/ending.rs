@@ -116,6 +116,8 @@ impl Connection {
             self.losses.chunks += u32::from(newly_lost);
             if progress.done {
                 self.finish_response(at, handler);
+            } else if let Some(index) = index.filter(|_| newly_lost) {
+                handler.response_blurred(index, at);
             }
         }
         if left > 0 && matches!(self.half(Side::Response).place, Place::Head | Place::Search) {

@@ -47,6 +47,8 @@ pub trait Handler {
     fn response_head(&mut self, x: ExchangeIndex, head: &ResponseHead<'_>);
     /// A piece of the response's body, decoded.
     fn response_body(&mut self, x: ExchangeIndex, piece: Piece<'_>, at: Nanos);
+    /// A hole hid where the response's body ends: its last byte may go by unseen.
+    fn response_blurred(&mut self, _x: ExchangeIndex, _at: Nanos) {}
     /// The exchange is over.
     fn end(&mut self, x: ExchangeIndex, end: End, at: Nanos);
 }

@@ -118,6 +118,8 @@ impl Connection {
         self.losses.chunks += u32::from(newly_lost);
         if progress.done {
             self.finish_response(now.at, handler);
+        } else if let Some(index) = index.filter(|_| newly_lost) {
+            handler.response_blurred(index, now.at);
         }
         progress.used as usize
     }

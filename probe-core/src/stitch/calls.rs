@@ -1,6 +1,7 @@
 //! A call while it is under way.
 
 use super::decide::Decided;
+use super::inside::Patience;
 use super::lineage::Lineage;
 use super::render::Stub;
 use crate::call::{Call, CallKey, Inference, Operation, Started};
@@ -78,6 +79,8 @@ pub(super) struct Live {
     pub(super) deadline: Nanos,
     /// It has ended and waits; a timer will let it go.
     pub(super) held: bool,
+    /// How long it waits for what may tell its parent.
+    pub(super) patience: Patience,
     /// It should have ended; a timer will take it away.
     pub(super) doubted: bool,
 }
@@ -94,8 +97,14 @@ impl Live {
     }
 
     /// Both were under way at some time.
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
-        self.start <= other.end() && other.start <= self.end()
+    /// `late` is how much later than it happened the client's begin may have been seen. The
+    /// server's is seen before its answer is written, so before the client's end.
+    pub(super) fn overlaps(&self, other: &Self, late: Nanos) -> bool {
+        let (client, server) = match self.role {
+            Role::Client => (self, other),
+            Role::Server => (other, self),
+        };
+        server.start <= client.end() && client.start <= server.end().saturating_add(late)
     }
 }
 
@@ -149,6 +158,7 @@ impl Stitcher {
                 decided: None,
                 deadline: Nanos::MAX,
                 held: false,
+                patience: Patience::default(),
                 doubted: false,
             },
         );
@@ -158,7 +168,7 @@ impl Stitcher {
     /// Takes a call out of every list.
     pub(super) fn take(&mut self, key: CallKey) -> Option<Live> {
         let live = self.calls.remove(&key)?;
-        self.waiting.remove(&key);
+        self.waiters.leave(key);
         self.processes.end(live.process, live.role, key);
         if live.role == Role::Client {
             self.wake_servers_of(live.process);

@@ -21,8 +21,14 @@ pub struct Config {
     pub max_processes: usize,
     /// The most requests that are remembered, calls or not, and the most contexts.
     pub max_requests: usize,
-    /// The most finished calls that wait for the answer of a request that may be their parent.
+    /// The most finished calls that wait for the answer of a request that may be their parent; an
+    /// eighth of them are of one process.
     pub max_waiting: usize,
+    /// How long a finished call waits for requests that have not come to their own end: their
+    /// clients may never send it.
+    pub short_wait: Nanos,
+    /// How long it waits for any request.
+    pub long_wait: Nanos,
     /// Whether an answer that was cut at the limit of tokens is an error (`error.type` `length`).
     pub truncation_is_error: bool,
 }
@@ -38,6 +44,8 @@ impl Default for Config {
             max_processes: 16_384,
             max_requests: 65_536,
             max_waiting: 8192,
+            short_wait: 10_000_000_000,
+            long_wait: 300_000_000_000,
             truncation_is_error: true,
         }
     }
@@ -77,6 +85,8 @@ pub struct Counters {
     pub shared: u64,
     /// Calls without a parent: too many waited to be told.
     pub crowded: u64,
+    /// Calls without a parent: what would tell did not come in time.
+    pub undecided: u64,
     /// Requests that were answered by another than the one that calls, which left before, took for
     /// their servant: those parents were wrong.
     pub contradicted: u64,

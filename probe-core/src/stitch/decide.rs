@@ -34,17 +34,22 @@ impl Stitcher {
         if live.decided.is_some() {
             return true;
         }
-        let named = live.stub.is_some() || live.is_named_server();
-        let inside = !named && self.is_runner_hop(call);
         // An inner span may have named the server's, and that the client's.
-        let unnamed_card = call.kind.is_card() && live.settled.is_none();
+        let named = live.stub.is_some() || live.settled.is_some();
+        let inside = !named && self.is_runner_hop(call);
+        let unnamed_card = call.kind.is_card() && !named;
         if inside || unnamed_card {
             self.counters.runner_calls += u64::from(inside);
             self.abandon(key, out);
             return false;
         }
         let agent = self.agent_of(call);
-        let (hop, far) = match &call.kind {
+        let unjoined = live.peer.is_none() && live.client.is_none() && live.far.is_none();
+        let response_id = match &call.kind {
+            CallKind::Inference(i) if unjoined && agent.is_none() => i.response_id.as_deref(),
+            _ => None,
+        };
+        let (mut hop, far) = match &call.kind {
             CallKind::Inference(i) => (
                 Some(self.hop(live, call, i, agent.is_some())),
                 self.far(live, call, i),
@@ -52,6 +57,12 @@ impl Stitcher {
             _ => (None, Far::default()),
         };
         let forwarded = self.forwarded_by(call);
+        if let (Some(id), Some((hop, counts))) = (response_id, hop.as_mut()) {
+            *counts &= !match live.role {
+                Role::Server => self.counted.server(id, *hop == Hop::Proxy),
+                Role::Client => self.counted.client(id),
+            };
+        }
         let (role, process, peer) = (live.role, live.process, live.peer);
         if let Some((operation, outer)) = forwarded {
             self.mark_forwarding(operation, &outer);

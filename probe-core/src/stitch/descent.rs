@@ -72,8 +72,9 @@ fn at_that_time<'a>(requests: &'a Requests, reader: &Party, at: Nanos) -> Found<
     };
     match request.over {
         _ if !request.alone => Found::Unknown,
+        _ if request.gone().is_some_and(|gone| gone < at) => Found::Between,
         Some(_) if !request.is_past() => Found::Unknown,
-        Some((ended, _)) if ended < at => Found::Between,
+        _ if request.may_be_over(at) => Found::Unknown,
         _ => Found::One(key, request),
     }
 }

@@ -6,7 +6,8 @@
 //! - **Context.** The runtime's own context, which programs carry along from task to task. The
 //!   context that makes the call is the one that writes the answer, or both descend from one
 //!   that no other connection has. It may be certain from how the request was read (`descent`);
-//!   else it is settled when every answer that could tell has begun.
+//!   else it is settled when every answer that could tell has begun. What outlives its request
+//!   may be a worker for all: only while nothing else is served it is certain that it is not.
 //! - Where neither is to be had, the one request under way, or the one that shares an id with the
 //!   call on the wire: inferred.
 
@@ -16,6 +17,14 @@ use super::requests::{Request, Requests};
 use crate::call::ExchangeKey;
 use crate::ids::{ConnId, Context, Nanos, ProcessId};
 use crate::trace_context::TraceContext;
+
+/// How long after its request's end a call is likely one of that request's, though the process
+/// serves others too.
+const AFTERMATH: Nanos = 5_000_000_000;
+/// A request that has no answer for so long is not waited for.
+const STUCK: Nanos = 300_000_000_000;
+/// Nor is one taken for under way that has none for so long: its end was lost.
+const FORGOTTEN: Nanos = 3_600_000_000_000;
 
 /// A call that the process makes.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +41,20 @@ pub(super) struct Caller<'a> {
     /// The other end of the call's connection: a server may read before the write returns, and
     /// nobody is asked on behalf of the question itself.
     pub(super) other_end: Option<ConnId>,
+    /// How long it has waited.
+    pub(super) patience: Patience,
+}
+
+/// Which answers a call waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Patience {
+    /// All that could tell.
+    #[default]
+    Whole,
+    /// Those to requests that have come to their end.
+    Short,
+    /// None.
+    Over,
 }
 
 /// What is known of a call's parent.
@@ -68,12 +91,17 @@ type Flight<'a> = [(ExchangeKey, &'a Request)];
 pub(super) fn judge(requests: &Requests, caller: &Caller<'_>) -> Verdict {
     let mut flight = requests.in_flight(caller.process, caller.start);
     flight.retain(|(key, _)| Some(key.conn) != caller.other_end);
+    let by_runtime = || {
+        by_descent(requests, caller)
+            .map(Verdict::Exact)
+            .or_else(|| by_context(requests, &flight, caller))
+            .map(|verdict| outlived(requests, &flight, caller, verdict))
+    };
     by_thread(requests, &flight, caller)
-        .or_else(|| by_descent(requests, caller).map(Verdict::Exact))
         .or_else(|| by_starter(requests, &flight, caller))
-        .or_else(|| by_context(requests, &flight, caller))
+        .or_else(by_runtime)
         .unwrap_or_else(|| {
-            if requests.knows(caller.process) {
+            if requests.knows(caller.process, caller.start) {
                 infer(&flight, caller)
             } else {
                 Verdict::None(Why::Crowded)
@@ -82,19 +110,26 @@ pub(super) fn judge(requests: &Requests, caller: &Caller<'_>) -> Verdict {
 }
 
 /// Who answers is known when the answer begins; until then it is known of processes that were
-/// seen to answer where they read.
+/// seen to answer where they read. A thread that waits for several requests at once works for
+/// none of them alone; one whose end may have gone by unseen is no longer its own for certain.
 fn by_thread(requests: &Requests, flight: &Flight<'_>, caller: &Caller<'_>) -> Option<Verdict> {
     let thread = caller.context.tid;
-    let (key, request) = flight
-        .iter()
-        .filter(|(_, r)| r.context.blocking && r.context.tid == thread)
-        .max_by_key(|(_, r)| r.start)?;
+    let at = caller.start;
+    let mut own = flight.iter().filter(|(_, r)| {
+        let is_its = r.context.blocking && r.context.tid == thread;
+        is_its && !r.may_be_over(at) && !r.was_upgraded(at)
+    });
+    let (key, request) = own.next()?;
+    if own.next().is_some() {
+        return Some(Verdict::None(Why::Shared));
+    }
     Some(match request.answered {
         Some((by, _)) if by.tid != thread => Verdict::None(Why::Other),
         Some(_) => Verdict::Exact(*key),
         None if request.over.is_some() || requests.keeps_threads(caller.process) => {
             Verdict::Exact(*key)
         }
+        None if !tells(request, caller) => Verdict::Inferred(*key),
         None => Verdict::Wait(*key),
     })
 }
@@ -111,26 +146,81 @@ fn by_starter(requests: &Requests, flight: &Flight<'_>, caller: &Caller<'_>) -> 
     })
 }
 
+/// The request's answer is still to come, and can be waited for.
+fn tells(request: &Request, caller: &Caller<'_>) -> bool {
+    let comes = match caller.patience {
+        Patience::Whole => true,
+        Patience::Short => request.read,
+        Patience::Over => false,
+    };
+    comes && !request.is_settled() && caller.start.saturating_sub(request.start) < STUCK
+}
+
+/// The last request whose answer can be waited for. The one that came last is answered last, as a
+/// rule, so a call that waits for all of them asks seldom.
+fn last_that_tells(flight: &Flight<'_>, caller: &Caller<'_>) -> Option<ExchangeKey> {
+    let telling = flight.iter().filter(|(_, request)| tells(request, caller));
+    let last = telling.max_by_key(|(key, request)| (request.start, *key));
+    last.map(|(key, _)| *key)
+}
+
+/// A task that outlives the request that made it may work for whoever comes. While others were
+/// served too, the call may be theirs, unless its task has written that answer and no other.
+fn outlived(
+    requests: &Requests,
+    flight: &Flight<'_>,
+    caller: &Caller<'_>,
+    verdict: Verdict,
+) -> Verdict {
+    let (Verdict::Exact(key) | Verdict::Inferred(key)) = verdict else {
+        return verdict;
+    };
+    let gone = requests.get(key).and_then(Request::gone);
+    let Some(gone) = gone.filter(|gone| *gone < caller.start) else {
+        return verdict;
+    };
+    let known = requests.knows(caller.process, caller.start);
+    if known && flight.iter().all(|(other, _)| *other == key) {
+        return verdict;
+    }
+    let writer = requests.contexts().writer(caller.context.token);
+    if writer.is_some_and(|writer| writer.requests == [key]) {
+        return last_that_tells(flight, caller).map_or(verdict, Verdict::Wait);
+    }
+    if caller.start - gone <= AFTERMATH {
+        Verdict::Inferred(key)
+    } else {
+        Verdict::None(Why::Other)
+    }
+}
+
 fn by_context(requests: &Requests, flight: &Flight<'_>, caller: &Caller<'_>) -> Option<Verdict> {
     let own = caller.context.token;
     if own == 0 {
         return None;
     }
-    let mut open = flight.iter().filter(|(_, request)| !request.is_settled());
-    let wait = open.clone().next().map(|(key, _)| Verdict::Wait(*key));
+    let open: Vec<_> = flight.iter().filter(|(_, r)| !r.is_settled()).collect();
+    let wait = last_that_tells(flight, caller).map(Verdict::Wait);
     let mut below = caller.start;
     for context in requests.contexts().line(own) {
         if let Some(writer) = requests.contexts().writer(context) {
             let claims = claims(requests, context, writer, below);
-            // Whose task writes the answer is its own, whatever other connections do.
-            let certain = context == own
-                && matches!(claims, Claims::One(_, true))
-                && open.all(|(key, _)| Some(key.conn) != writer.conn);
+            // Whose task writes the answer works for it until it is over, whatever other
+            // connections do.
+            let alone = |key| {
+                let gone = requests.get(key).and_then(Request::gone);
+                context == own
+                    && gone.is_none_or(|gone| gone >= caller.start)
+                    && open.iter().all(|(key, _)| Some(key.conn) != writer.conn)
+            };
             return Some(match claims {
-                Claims::One(key, _) if certain || wait.is_none() => Verdict::Exact(key),
+                Claims::One(key, born) if open.is_empty() || born && alone(key) => {
+                    Verdict::Exact(key)
+                }
                 _ if wait.is_some() => wait?,
+                Claims::One(key, _) => Verdict::Inferred(key),
                 Claims::Shared => Verdict::None(Why::Shared),
-                _ => Verdict::None(Why::Other),
+                Claims::None => Verdict::None(Why::Other),
             });
         }
         below = birth(context).unwrap_or(below);
@@ -150,7 +240,8 @@ enum Claims {
 }
 
 /// Which request a context worked for when what lies `below` it happened: the birth of the next
-/// context, or the call itself.
+/// context, or the call itself. One that was born for a request and answered more than that one
+/// is a connection's task.
 fn claims(requests: &Requests, context: u64, writer: &Party, below: Nanos) -> Claims {
     let (Some(conn), Some(birth)) = (writer.conn, birth(context)) else {
         return Claims::Shared;
@@ -160,7 +251,7 @@ fn claims(requests: &Requests, context: u64, writer: &Party, below: Nanos) -> Cl
         let Some(request) = requests.get(*key) else {
             continue;
         };
-        let own = birth >= request.start;
+        let own = birth >= request.start && writer.requests.len() == 1;
         let of_connection = request.accepted.is_some_and(|at| birth >= at);
         if own || of_connection && is_current(requests, *key, request, below) {
             if matches!(found, Claims::One(..)) {
@@ -184,12 +275,17 @@ fn is_current(requests: &Requests, key: ExchangeKey, request: &Request, at: Nano
 }
 
 fn infer(flight: &Flight<'_>, caller: &Caller<'_>) -> Verdict {
-    let Some((key, _)) = flight.first() else {
+    if flight.is_empty() {
         return Verdict::None(Why::Idle);
-    };
+    }
     let told = |request: &Request| shares_id(request, caller);
-    if flight.len() == 1 {
-        return Verdict::Inferred(*key);
+    if let [(key, request)] = flight {
+        let forgot = caller.start - request.start > FORGOTTEN && request.answered.is_none();
+        return if forgot || request.may_be_over(caller.start) {
+            Verdict::None(Why::Several)
+        } else {
+            Verdict::Inferred(*key)
+        };
     }
     let mut those = flight.iter().filter(|(_, request)| told(request));
     match (those.next(), those.next()) {

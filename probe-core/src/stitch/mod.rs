@@ -8,9 +8,11 @@
 //! - `connections` finds the two ends of a connection, `joining` the two ends of a call.
 //! - `waiting` says when a call is complete, `decide` what it is, `parents` who its parent is, and
 //!   `release` lets it go.
-//! - `requests` and `contexts` keep what processes serve and how, `inside` and `descent` judge
-//!   which request a call was made for, `serving` waits for that, `naming` names its span.
-//! - `agents` and `hops` keep agents, proxies and a server's own helpers out of the sums.
+//! - `requests`, `served` and `contexts` keep what processes serve and how, `inside` and `descent`
+//!   judge which request a call was made for, `serving` and `waiters` wait for that, `naming`
+//!   names its span.
+//! - `agents`, `hops` and `counted` keep agents, proxies, a server's own helpers and the second of
+//!   two ends out of the sums.
 //! - `render` writes names and attributes.
 //!
 //! Invariant: no span names a parent that neither stood on the wire nor is exported by us. A
@@ -22,6 +24,7 @@ mod calls;
 mod config;
 mod connections;
 mod contexts;
+mod counted;
 mod decide;
 mod descent;
 pub mod facts;
@@ -36,23 +39,27 @@ mod processes;
 mod release;
 mod render;
 mod requests;
+mod served;
 mod serving;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod waiters;
 mod waiting;
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use self::calls::Live;
 pub use self::config::{Config, Counters};
 use self::connections::Connections;
+use self::counted::Counted;
 use self::facts::ProcessFacts;
 use self::ids::IdSource;
 use self::processes::Processes;
 use self::requests::Requests;
 use self::timers::{Timer, Timers};
+use self::waiters::Waiters;
 use crate::call::{Call, CallKey, ExchangeKey, Started};
 use crate::ids::{ConnId, ConnInfo, Nanos, ProcessId};
 use crate::message::End;
@@ -65,11 +72,10 @@ pub struct Stitcher {
     ids: IdSource,
     connections: Connections,
     processes: Processes,
+    counted: Counted,
     calls: HashMap<CallKey, Live>,
     requests: Requests,
-    /// Finished calls that wait for what becomes of a request.
-    waiters: HashMap<ExchangeKey, Vec<CallKey>>,
-    waiting: HashSet<CallKey>,
+    waiters: Waiters,
     /// Calls whose readiness may have changed.
     wake: VecDeque<CallKey>,
     timers: Timers,
@@ -91,10 +97,10 @@ impl Stitcher {
             ids: IdSource::new(seed),
             connections: Connections::new(config.max_connections),
             processes: Processes::new(config.max_processes),
+            counted: Counted::default(),
             calls: HashMap::new(),
             requests: Requests::new(config.max_requests),
-            waiters: HashMap::new(),
-            waiting: HashSet::new(),
+            waiters: Waiters::default(),
             wake: VecDeque::new(),
             timers: Timers::default(),
             naming: Vec::new(),
@@ -126,7 +132,7 @@ impl Stitcher {
         if let Some(oldest) = self.connections.open(info) {
             self.counters.connections_evicted += 1;
             let mut evicted = std::mem::take(&mut self.evicted);
-            self.forget(oldest, &mut evicted);
+            self.forget(oldest, Nanos::MAX, &mut evicted);
             self.evicted = evicted;
         }
     }
@@ -140,6 +146,7 @@ impl Stitcher {
     pub fn connection_closed(&mut self, id: ConnId, now: Nanos) {
         if let Some(conn) = self.connections.get_mut(id).filter(|c| c.closed.is_none()) {
             conn.closed = Some(now);
+            self.requests.closed(conn.process, id, now);
             self.timers
                 .add(now.saturating_add(self.config.linger), Timer::Forget(id));
         }
@@ -156,10 +163,10 @@ impl Stitcher {
     /// A process ended; its calls are finished before or soon after.
     pub fn process_gone(&mut self, id: ProcessId, now: Nanos) {
         let at = now.saturating_add(self.config.linger);
-        self.timers.add(at, Timer::Gone(id));
         for key in self.processes.gone(id) {
             self.timers.add(at, Timer::Abandon(key));
         }
+        self.timers.add(at, Timer::Gone(id));
     }
 
     /// The head of a recognised call was seen.
@@ -186,7 +193,6 @@ impl Stitcher {
 
     /// A call ended. Pushes the spans that can leave now; `now` is the clock, not the call's end.
     pub fn finished(&mut self, call: Call, now: Nanos, out: &mut Vec<Span>) {
-        let key = call.key;
         self.learn_card(&call);
         if self.begin(&as_started(&call)) {
             self.note(call, now);
@@ -201,14 +207,15 @@ impl Stitcher {
         self.settle(now, out);
         while let Some(timer) = self.timers.due(now) {
             match timer {
-                Timer::Release(key) => self.expire(key, out),
+                Timer::Release(key) => self.expire(key, now, out),
+                Timer::Impatient(key) => self.lose_patience(key),
                 Timer::Abandon(key) => self.abandon_unfinished(key, out),
                 Timer::Forget(conn) if self.must_stay(conn) => {
                     let later = now.saturating_add(self.config.linger);
                     self.timers.add(later, Timer::Forget(conn));
                 }
-                Timer::Forget(conn) => self.forget(conn, out),
-                Timer::Gone(process) => self.requests_gone(process),
+                Timer::Forget(conn) => self.forget(conn, now, out),
+                Timer::Gone(process) => self.requests_gone(process, out),
             }
             self.settle(now, out);
         }
@@ -230,7 +237,7 @@ impl Stitcher {
         self.settle(now, out);
         // Nothing more will be told.
         self.config.max_waiting = 0;
-        self.waiting.clear();
+        self.waiters = Waiters::default();
         // Inner calls first, as they would have left.
         let mut calls: Vec<_> = self
             .calls
@@ -252,13 +259,18 @@ impl Stitcher {
     }
 
     /// Forgets a connection; its last calls leave while its addresses are still known.
-    fn forget(&mut self, id: ConnId, out: &mut Vec<Span>) {
+    fn forget(&mut self, id: ConnId, now: Nanos, out: &mut Vec<Span>) {
         let Some(conn) = self.connections.get(id) else {
             return;
         };
+        let (process, closed) = (conn.process, conn.closed);
         for key in conn.calls.clone() {
-            self.expire(key, out);
+            self.expire(key, now, out);
             self.abandon_unfinished(key, out);
+        }
+        if closed.is_none() {
+            // Nobody will say when this one closes.
+            self.requests.closed(process, id, 0);
         }
         self.connections.remove(id);
     }

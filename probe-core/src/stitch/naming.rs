@@ -3,12 +3,13 @@
 use super::Stitcher;
 use super::calls::Live;
 use super::lineage::Lineage;
-use super::render;
+use super::render::{self, Stub};
 use super::requests::Place;
 use super::serving::MOST_HOPS;
 use crate::call::{Call, CallKey, CallKind, Capture, ExchangeKey, Timing};
 use crate::ids::{Nanos, Role};
 use crate::message::End;
+use crate::span::Span;
 use crate::trace_context::{SpanId, TraceContext};
 
 impl Stitcher {
@@ -23,7 +24,8 @@ impl Stitcher {
         if known.place.is_some() {
             return None;
         }
-        if !known.read && known.over.is_none() {
+        let late = known.start.saturating_add(self.config.short_wait);
+        if !known.read && known.over.is_none() && now < late {
             return Some(request);
         }
         let (key, live) = self.server_of(request)?;
@@ -104,21 +106,29 @@ impl Stitcher {
         let trace = live.call.as_deref().map_or(trace, |c| c.trace.as_ref());
         let lineage = self.server_lineage(&live, trace);
         live.settled = Some(lineage.clone());
-        let span = live.span;
+        let (span, client) = (live.span, live.peer);
         self.calls.insert(key, live);
+        // This has named the client's span: that leaves too, whatever becomes of its call.
+        let stub = self.request_span(key.into(), span, &lineage);
+        let stub = stub.map(|span| Box::new(Stub::of(&span, self.config.conventions)));
+        if let Some(client) = client.and_then(|client| self.calls.get_mut(&client)) {
+            client.stub = client.stub.take().or(stub);
+        }
         Some((span, lineage))
     }
 
     /// A server's span has left: it can be named from now on.
     pub(super) fn placed(&mut self, key: CallKey, span: SpanId, lineage: Lineage) {
         let request = ExchangeKey::from(key);
-        if let Some(known) = self.requests.get_mut(request) {
+        // The other parts of a batch have spans of their own.
+        let first = key.part == 0;
+        if let Some(known) = self.requests.get_mut(request).filter(|_| first) {
             let place = known.place.get_or_insert(Place {
                 span,
                 lineage,
                 exported: true,
             });
-            place.exported = true;
+            place.exported |= place.span == span;
         }
         self.wake_waiters(request);
     }
@@ -136,6 +146,13 @@ impl Stitcher {
         };
         place.exported = true;
         let (id, lineage) = (place.span, place.lineage.clone());
+        let span = self.request_span(request, id, &lineage);
+        self.evicted.extend(span);
+    }
+
+    /// The span of a request that is no call, or is not known to be one.
+    fn request_span(&self, request: ExchangeKey, id: SpanId, lineage: &Lineage) -> Option<Span> {
+        let known = self.requests.get(request)?;
         let answered = known.answered.map(|(_, at)| at);
         let unknown = (answered.unwrap_or(known.start), End::Lost);
         let (end, ended) = known.over.unwrap_or(unknown);
@@ -161,7 +178,6 @@ impl Stitcher {
             capture: Capture::default(),
             content: None,
         };
-        let span = render::span(&self.view(&call, None, None), id, &lineage);
-        self.evicted.push(span);
+        Some(render::span(&self.view(&call, None, None), id, lineage))
     }
 }

@@ -26,12 +26,17 @@ impl Stitcher {
     }
 
     /// Lets a finished call go whose time to wait is over.
-    pub(super) fn expire(&mut self, key: CallKey, out: &mut Vec<Span>) {
+    pub(super) fn expire(&mut self, key: CallKey, now: Nanos, out: &mut Vec<Span>) {
         if self.calls.get(&key).is_none_or(|l| l.call.is_none()) {
             return;
         }
+        if self.is_awaited_card(key) {
+            // Who waits may name it now.
+            self.wake_children(key);
+            return;
+        }
         self.counters.hold_expired += 1;
-        self.place_or_wait(key, Nanos::MAX, out);
+        self.place_or_wait(key, now, out);
     }
 
     /// Lets a call go whose parent is settled; tells of others, that they have ended.
@@ -39,11 +44,12 @@ impl Stitcher {
         if !self.decide(key, out) {
             return;
         }
-        if let Some(request) = self.blocker(key, now) {
-            self.tell(key);
-            self.wait_for(request, key);
-        } else {
-            self.release(key, out);
+        match self.blocker(key, now) {
+            Some(request) if self.may_wait(key) => {
+                self.tell(key);
+                self.wait_for(request, key);
+            }
+            _ => self.release(key, out),
         }
     }
 
@@ -78,8 +84,13 @@ impl Stitcher {
 
     /// A call that found no room: it has no other end and nobody names it.
     pub(super) fn release_alone(&mut self, call: &Call, out: &mut Vec<Span>) {
-        let named = (call.role == Role::Server).then(|| self.place(call.key.into()));
-        let (id, lineage) = named.flatten().unwrap_or_else(|| {
+        let first = call.role == Role::Server && call.key.part == 0;
+        let named = if first {
+            self.place(call.key.into())
+        } else {
+            None
+        };
+        let (id, lineage) = named.unwrap_or_else(|| {
             let lineage = self.own_lineage(call.trace.as_ref());
             (self.ids.span(), lineage)
         });
@@ -110,6 +121,11 @@ impl Stitcher {
         };
         if let Some(peer) = live.peer.and_then(|p| self.calls.get_mut(&p)) {
             peer.peer = None;
+            let is_card = live.call.as_deref().is_some_and(|c| c.kind.is_card());
+            if live.role == Role::Server && is_card {
+                // No other will come.
+                peer.far = Some(Far::default());
+            }
             self.wake.extend(live.peer);
         }
         if let (Some(stub), Some(lineage)) = (live.stub.take(), live.settled.take()) {

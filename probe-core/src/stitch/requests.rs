@@ -4,13 +4,11 @@ use std::collections::{HashMap, VecDeque};
 
 use super::contexts::Contexts;
 use super::lineage::Lineage;
+use super::served::Served;
 use crate::call::{Answered, Asked, ExchangeKey, HttpFacts};
-use crate::ids::{Context, ContextInfo, Nanos, ProcessId};
+use crate::ids::{ConnId, Context, ContextInfo, Nanos, ProcessId};
 use crate::message::End;
 use crate::trace_context::{SpanId, TraceContext};
-
-/// Requests of one process that are remembered, those under way included.
-const PER_PROCESS: usize = 1024;
 
 /// One request.
 #[derive(Debug)]
@@ -29,7 +27,11 @@ pub(super) struct Request {
     pub(super) read: bool,
     /// What wrote the answer's first byte, and when.
     pub(super) answered: Option<(Context, Nanos)>,
+    /// From then on its answer's end may have gone by unseen.
+    blurred: Option<Nanos>,
     pub(super) over: Option<(Nanos, End)>,
+    /// When it was over for certain: what follows a hole or a change of protocol ends unseen.
+    gone: Option<Nanos>,
     /// Its span, once a child has named it or it has left.
     pub(super) place: Option<Place>,
     /// A child has left before the answer.
@@ -49,9 +51,29 @@ pub(super) struct Place {
 }
 
 impl Request {
-    /// Whether its end is known: what follows a hole or a change of protocol is not.
+    /// Whether its end was seen.
     pub(super) const fn is_past(&self) -> bool {
-        matches!(self.over, Some((_, end)) if !matches!(end, End::Lost | End::Upgraded))
+        matches!(self.over, Some((_, end)) if !ends_unseen(end))
+    }
+
+    /// When it was over for certain.
+    pub(super) const fn gone(&self) -> Option<Nanos> {
+        self.gone
+    }
+
+    /// It was under way then, or its end had gone by unseen.
+    pub(super) fn may_be_over(&self, at: Nanos) -> bool {
+        let unseen = match self.over {
+            None => self.blurred,
+            Some((over, End::Lost)) => Some(self.blurred.map_or(over, |at| at.min(over))),
+            Some(_) => None,
+        };
+        unseen.is_some_and(|unseen| unseen < at)
+    }
+
+    /// The connection spoke another protocol then.
+    pub(super) fn was_upgraded(&self, at: Nanos) -> bool {
+        matches!(self.over, Some((over, End::Upgraded)) if over < at)
     }
 
     /// Nothing more will be known of who serves it.
@@ -60,18 +82,9 @@ impl Request {
     }
 }
 
-#[derive(Debug, Default)]
-struct Served {
-    /// Under way, or nobody knows whether they are.
-    open: Vec<ExchangeKey>,
-    /// Over, in the order of their ends.
-    past: VecDeque<ExchangeKey>,
-    /// A request found no room: what is under way is not known.
-    blind: bool,
-    /// A thread that waited for a request answered it too.
-    keeps: bool,
-    /// Another thread did.
-    hands_over: bool,
+/// The connection goes on in a way that hides when the request is over.
+const fn ends_unseen(end: End) -> bool {
+    matches!(end, End::Lost | End::Upgraded)
 }
 
 /// The requests, and the contexts that have to do with them; both bounded.
@@ -79,6 +92,8 @@ struct Served {
 pub(super) struct Requests {
     map: HashMap<ExchangeKey, Request>,
     served: HashMap<ProcessId, Served>,
+    /// Those that are over, oldest first, and some that are forgotten.
+    past: VecDeque<ExchangeKey>,
     contexts: Contexts,
     capacity: usize,
 }
@@ -88,6 +103,7 @@ impl Requests {
         Self {
             map: HashMap::new(),
             served: HashMap::new(),
+            past: VecDeque::new(),
             contexts: Contexts::new(capacity),
             capacity,
         }
@@ -121,15 +137,15 @@ impl Requests {
             http,
             trace,
         } = asked;
-        let crowded = self.served.get(&process).is_some_and(Served::is_full);
-        if (crowded || self.map.len() >= self.capacity) && !self.make_room(process) {
-            if let Some(served) = self.served.get_mut(&process) {
-                served.blind = true;
-            }
+        self.pass_earlier(process, key, at);
+        if !self.make_room(process) {
+            self.served.entry(process).or_default().miss();
             return false;
         }
+        let alone = self.open_on(process, key.conn).is_empty();
+        let waits_already = context.blocking && self.is_waited_for(process, key.conn, context.tid);
         let served = self.served.entry(process).or_default();
-        let alone = served.open.iter().all(|open| open.conn != key.conn);
+        served.hands_over |= waits_already;
         served.open.push(key);
         let request = Request {
             process,
@@ -141,7 +157,9 @@ impl Requests {
             alone,
             read: false,
             answered: None,
+            blurred: None,
             over: None,
+            gone: None,
             place: None,
             early: false,
             read_in: self.contexts.read(key, context.token, accepted),
@@ -188,23 +206,57 @@ impl Requests {
         as_told || !request.early
     }
 
-    /// It is over.
-    pub(super) fn over(&mut self, key: ExchangeKey, end: End, at: Nanos) {
-        let Some(request) = self.map.get_mut(&key) else {
-            return;
-        };
-        request.over = Some((at, end));
-        if let Some(served) = self.served.get_mut(&request.process)
-            && request.is_past()
-        {
-            served.open.retain(|k| *k != key);
-            served.past.push_back(key);
+    /// From then on the end of its answer may go by unseen.
+    pub(super) fn blurred(&mut self, key: ExchangeKey, at: Nanos) {
+        if let Some(request) = self.map.get_mut(&key) {
+            request.blurred.get_or_insert(at);
         }
     }
 
-    /// Whether every request that the process serves is known.
-    pub(super) fn knows(&self, process: ProcessId) -> bool {
-        self.served.get(&process).is_none_or(|served| !served.blind)
+    /// It is over. Where its end is not seen, it is over when its connection is `closed` or has
+    /// the next request.
+    pub(super) fn over(
+        &mut self,
+        key: ExchangeKey,
+        end: End,
+        at: Nanos,
+        process: Option<ProcessId>,
+        closed: Option<Nanos>,
+    ) {
+        let next = ExchangeKey {
+            exchange: key.exchange + 1,
+            ..key
+        };
+        let next = self.map.get(&next).map(|next| next.start);
+        let Some(request) = self.map.get_mut(&key) else {
+            let served = process.and_then(|process| self.served.get_mut(&process));
+            if let Some(served) = served {
+                served.missed_is_over();
+            }
+            return;
+        };
+        request.over = Some((at, end));
+        if !ends_unseen(end) {
+            self.pass(key, at);
+        } else if let Some(gone) = next.or(closed) {
+            self.pass(key, gone.max(at));
+        }
+    }
+
+    /// A connection is gone, and with it what was under way on it.
+    pub(super) fn closed(&mut self, process: ProcessId, conn: ConnId, at: Nanos) {
+        for key in self.open_on(process, conn) {
+            let over = self.map.get(&key).and_then(|request| request.over);
+            if let Some((over, _)) = over {
+                self.pass(key, over.max(at));
+            }
+        }
+    }
+
+    /// Whether every request that the process served at that time is known.
+    pub(super) fn knows(&self, process: ProcessId, at: Nanos) -> bool {
+        let served = self.served.get(&process);
+        served.is_none_or(|served| served.knows(at))
     }
 
     /// Whether the process was seen to answer where it reads, and never elsewhere.
@@ -218,21 +270,15 @@ impl Requests {
         let Some(served) = self.served.get(&process) else {
             return Vec::new();
         };
-        let known = |key: &ExchangeKey| self.map.get(key).map(|request| (*key, request));
-        let ended = |request: &Request| request.over.map_or(Nanos::MAX, |(at, _)| at);
-        let since = served.past.iter().rev().filter_map(known);
-        let since = since.take_while(|(_, request)| ended(request) >= at);
-        let open = served.open.iter().filter_map(known);
-        open.chain(since)
-            .filter(|(_, request)| request.start <= at)
-            .collect()
+        let known = |key| self.map.get(&key).map(|request| (key, request));
+        let since = served.since(at).filter_map(known);
+        since.filter(|(_, request)| request.start <= at).collect()
     }
 
     /// The requests of a process that are remembered.
     pub(super) fn of(&self, process: ProcessId) -> Vec<ExchangeKey> {
         let served = self.served.get(&process);
-        let keys = |served: &Served| served.open.iter().chain(&served.past).copied().collect();
-        served.map(keys).unwrap_or_default()
+        served.map(|s| s.all().collect()).unwrap_or_default()
     }
 
     /// Those whose span was named and has not left.
@@ -252,16 +298,73 @@ impl Requests {
         self.served.remove(&process);
     }
 
-    /// Forgets the oldest request of the process that is over.
-    fn make_room(&mut self, process: ProcessId) -> bool {
-        let Some(oldest) = self
-            .served
-            .get_mut(&process)
-            .and_then(|served| served.past.pop_front())
-        else {
+    /// What ended unseen on a connection is over when the next request comes.
+    fn pass_earlier(&mut self, process: ProcessId, next: ExchangeKey, at: Nanos) {
+        for key in self.open_on(process, next.conn) {
+            let over = self.map.get(&key).and_then(|request| request.over);
+            if let Some((over, _)) = over {
+                self.pass(key, over.max(at));
+            }
+        }
+    }
+
+    fn pass(&mut self, key: ExchangeKey, at: Nanos) {
+        let Some(request) = self.map.get_mut(&key) else {
+            return;
+        };
+        request.gone = Some(at);
+        if let Some(served) = self.served.get_mut(&request.process) {
+            served.pass(key, at);
+        }
+        self.past.push_back(key);
+        if self.past.len() > 2 * self.map.len() + 64 {
+            let map = &self.map;
+            self.past.retain(|key| map.contains_key(key));
+        }
+    }
+
+    fn open_on(&self, process: ProcessId, conn: ConnId) -> Vec<ExchangeKey> {
+        let served = self.served.get(&process);
+        served
+            .map(|s| s.open_on(conn).collect())
+            .unwrap_or_default()
+    }
+
+    /// Whether the thread waits for another connection's request already: then it serves several
+    /// at once, and none of them alone.
+    fn is_waited_for(&self, process: ProcessId, conn: ConnId, tid: u32) -> bool {
+        let Some(served) = self.served.get(&process) else {
             return false;
         };
-        self.remove(oldest);
+        let others = served.open.iter().filter(|key| key.conn != conn);
+        let mut others = others.filter_map(|key| self.map.get(key));
+        others.any(|r| {
+            let ends_seen = r.over.is_none() && r.blurred.is_none();
+            r.context.blocking && r.context.tid == tid && ends_seen
+        })
+    }
+
+    /// Forgets the oldest request that is over where there are too many of the process or of all.
+    fn make_room(&mut self, process: ProcessId) -> bool {
+        if let Some(served) = self.served.get_mut(&process)
+            && served.is_full()
+        {
+            let Some(oldest) = served.forget_oldest() else {
+                return false;
+            };
+            self.remove(oldest);
+        }
+        while self.map.len() >= self.capacity {
+            let Some(oldest) = self.past.pop_front() else {
+                return false;
+            };
+            if let Some(request) = self.map.get(&oldest)
+                && let Some(served) = self.served.get_mut(&request.process)
+            {
+                served.forget(oldest);
+            }
+            self.remove(oldest);
+        }
         true
     }
 
@@ -270,11 +373,5 @@ impl Requests {
             self.contexts
                 .forget(key, &request.read_in, &request.written_in);
         }
-    }
-}
-
-impl Served {
-    fn is_full(&self) -> bool {
-        self.open.len() + self.past.len() >= PER_PROCESS
     }
 }

@@ -2,8 +2,9 @@
 
 use super::Stitcher;
 use super::calls::Live;
-use super::inside::{Caller, Verdict, Why, judge};
+use super::inside::{Caller, Patience, Verdict, Why, judge};
 use super::lineage::{Lineage, Source};
+use super::timers::Timer;
 use crate::call::{Answered, Asked, Call, CallKey, ExchangeKey};
 use crate::ids::{ConnId, ContextInfo, Nanos, ProcessId, Role};
 use crate::message::End;
@@ -42,20 +43,38 @@ impl Stitcher {
             self.counters.contradicted += 1;
         }
         self.wake_waiters(answered.key);
+        let of_writer = self.waiters.of_context(answered.context.token);
+        self.wake.extend(of_writer);
+    }
+
+    /// From this time on the end of the request's answer may go by unseen.
+    pub fn blurred(&mut self, key: ExchangeKey, at: Nanos) {
+        self.requests.blurred(key, at);
     }
 
     /// The request is over; if it was a call, that has been finished.
     pub fn over(&mut self, key: ExchangeKey, end: End, at: Nanos, now: Nanos, out: &mut Vec<Span>) {
-        self.requests.over(key, end, at);
+        let conn = self.connections.get(key.conn);
+        let (process, closed) = match conn {
+            Some(conn) => (Some(conn.process), conn.closed),
+            None => (None, Some(at)),
+        };
+        self.requests.over(key, end, at, process, closed);
         self.owe(key);
         self.wake_waiters(key);
         self.settle(now, out);
     }
 
     /// The requests of a process that has ended are forgotten; who waits for them leaves.
-    pub(super) fn requests_gone(&mut self, process: ProcessId) {
+    pub(super) fn requests_gone(&mut self, process: ProcessId, out: &mut Vec<Span>) {
         let keys = self.requests.of(process);
         for key in &keys {
+            let first = CallKey {
+                conn: key.conn,
+                exchange: key.exchange,
+                part: 0,
+            };
+            self.abandon_unfinished(first, out);
             self.owe(*key);
         }
         self.requests.gone(process);
@@ -86,6 +105,7 @@ impl Stitcher {
                 |call| call.http.session_id.as_deref(),
             ),
             other_end: self.connections.get(key.conn).and_then(|c| c.peer),
+            patience: live.patience,
         };
         if trace.is_some() && !self.is_passed_on(&caller) {
             return None;
@@ -96,9 +116,8 @@ impl Stitcher {
             return Some(Verdict::Exact(within));
         }
         let verdict = judge(&self.requests, &caller);
-        let full = self.waiting.len() >= self.config.max_waiting;
         Some(match verdict {
-            Verdict::Wait(_) if full && !self.waiting.contains(&key) => Verdict::None(Why::Crowded),
+            Verdict::Wait(_) if !self.may_wait(key) => Verdict::None(Why::Crowded),
             other => other,
         })
     }
@@ -128,6 +147,9 @@ impl Stitcher {
     fn blocked_by(&self, key: CallKey, now: Nanos, hops: u32) -> Option<ExchangeKey> {
         let live = self.calls.get(&key)?;
         let call = live.call.as_deref()?;
+        if live.patience == Patience::Over {
+            return None;
+        }
         match live.role {
             Role::Client => {
                 self.client_blocker(key, live, Some(call), call.trace.as_ref(), now, hops)
@@ -176,17 +198,41 @@ impl Stitcher {
         }
     }
 
+    /// The call waits already, or there is room for one more that does.
+    pub(super) fn may_wait(&self, key: CallKey) -> bool {
+        let room = |live: &Live| self.waiters.has_room(live.process, self.config.max_waiting);
+        self.waiters.has(key) || self.calls.get(&key).is_some_and(room)
+    }
+
+    /// A finished call waits for this request; not for ever.
     pub(super) fn wait_for(&mut self, request: ExchangeKey, key: CallKey) {
-        self.waiting.insert(key);
-        let list = self.waiters.entry(request).or_default();
-        if !list.contains(&key) {
-            list.push(key);
+        let Some(live) = self.calls.get(&key) else {
+            return;
+        };
+        let until = live.end().saturating_add(self.config.short_wait);
+        let context = live.context.token;
+        if self.waiters.wait(key, live.process, context, request) {
+            self.timers.add(until, Timer::Impatient(key));
         }
     }
 
+    /// The call has waited long: fewer answers count.
+    pub(super) fn lose_patience(&mut self, key: CallKey) {
+        let Some(live) = self.calls.get_mut(&key).filter(|l| l.call.is_some()) else {
+            return;
+        };
+        if live.patience == Patience::Whole {
+            live.patience = Patience::Short;
+            let until = live.end().saturating_add(self.config.long_wait);
+            self.timers.add(until, Timer::Impatient(key));
+        } else {
+            live.patience = Patience::Over;
+        }
+        self.wake.push_back(key);
+    }
+
     pub(super) fn wake_waiters(&mut self, request: ExchangeKey) {
-        self.wake
-            .extend(self.waiters.remove(&request).unwrap_or_default());
+        self.wake.extend(self.waiters.wake(request));
     }
 
     /// A server's call has ended and waits: its place may be certain by now.
@@ -202,7 +248,7 @@ impl Stitcher {
         calls
             .unwrap_or_default()
             .iter()
-            .any(|key| self.waiting.contains(key))
+            .any(|key| self.waiters.has(*key) || self.is_awaited_card(*key))
     }
 
     /// The place below the request that the verdict names; counts what it says.
@@ -221,13 +267,15 @@ impl Stitcher {
                 } += 1;
                 return None;
             }
-            // The end came first.
             Verdict::Wait(_) => {
-                counters.crowded += 1;
+                counters.undecided += 1;
                 return None;
             }
         };
-        let (span, lineage) = self.name(request)?;
+        let Some((span, lineage)) = self.name(request) else {
+            self.counters.undecided += 1;
+            return None;
+        };
         if source == Source::Exact
             && let Some(known) = self.requests.get_mut(request)
         {

@@ -10,6 +10,8 @@ use crate::ids::{ConnId, Nanos, ProcessId};
 pub(super) enum Timer {
     /// A finished call has waited long enough.
     Release(CallKey),
+    /// A call has waited for a request, and becomes less patient.
+    Impatient(CallKey),
     /// A call of an ended process should have been finished.
     Abandon(CallKey),
     /// A closed connection's last calls should have been finished.

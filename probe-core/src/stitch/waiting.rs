@@ -28,7 +28,7 @@ impl Stitcher {
             return false;
         };
         if now >= live.deadline {
-            return true;
+            return !self.is_awaited_card(key);
         }
         if self.awaits_facts(call) {
             return false;
@@ -39,7 +39,7 @@ impl Stitcher {
         if call.kind.is_card() {
             return match live.role {
                 Role::Server => !self.may_be_named(live),
-                Role::Client => live.peer.is_none(),
+                Role::Client => live.peer.is_none() && !self.is_lonely_client(key, live),
             };
         }
         match live.role {
@@ -49,17 +49,20 @@ impl Stitcher {
                 !lonely && !self.may_turn_out_a_proxy(live, call)
             }
             Role::Client => {
-                let paired = self
-                    .connections
-                    .get(key.conn)
-                    .is_some_and(|c| c.peer.is_some());
-                let lonely = paired && live.peer.is_none() && live.far.is_none();
+                let lonely = self.is_lonely_client(key, live);
                 // A server's end ends right before or after the client's and says what it is.
                 let is_model = matches!(call.kind, CallKind::Inference(_));
                 let open = is_model && live.peer.is_some() && live.far.is_none();
                 !lonely && !open
             }
         }
+    }
+
+    /// The server's end is seen, and what this call is there is not known yet.
+    fn is_lonely_client(&self, key: CallKey, live: &Live) -> bool {
+        let conn = self.connections.get(key.conn);
+        let paired = conn.is_some_and(|conn| conn.peer.is_some());
+        paired && live.peer.is_none() && live.far.is_none()
     }
 
     /// Discovery has not said yet what one of the processes is. That the server is an agent or a
@@ -90,6 +93,31 @@ impl Stitcher {
                 let mut inner = running.clients.iter().filter_map(|k| self.calls.get(k));
                 inner.any(|inner| live.start <= inner.start && inner.start <= live.end())
             })
+    }
+
+    /// An agent's card, of either end, that a call which was made meanwhile may name once it knows
+    /// its own place: until then it stays.
+    pub(super) fn is_awaited_card(&self, key: CallKey) -> bool {
+        let Some(live) = self.calls.get(&key) else {
+            return false;
+        };
+        let is_card = live.call.as_deref().is_some_and(|c| c.kind.is_card());
+        if !is_card || live.settled.is_some() {
+            return false;
+        }
+        let server = match live.role {
+            Role::Server => Some(live),
+            Role::Client => live.peer.and_then(|peer| self.calls.get(&peer)),
+        };
+        server.is_some_and(|server| {
+            let inside = |k: &&CallKey| {
+                let inner = self.calls.get(k);
+                inner.is_some_and(|i| server.start <= i.start && i.start <= server.end())
+            };
+            let running = self.processes.running(server.process);
+            let inner = running.into_iter().flat_map(|running| &running.clients);
+            inner.filter(inside).any(|key| self.waiters.has(*key))
+        })
     }
 
     fn may_turn_out_a_proxy(&self, live: &Live, call: &Call) -> bool {

@@ -15,27 +15,28 @@ const APART: u64 = 20_000_000;
 /// What a span is of: the call's key, and the side.
 type Place<'a> = (&'a str, Kind);
 
-/// In what the second account differs from the first.
+/// In what the exported account differs from the printed one. Either may be the wrong one: each is
+/// another probe's.
 #[must_use]
-pub fn differences(one: &[SeenSpan], other: &[SeenSpan]) -> Vec<String> {
-    let (one, other) = (Account::new(one), Account::new(other));
+pub fn differences(printed: &[SeenSpan], exported: &[SeenSpan]) -> Vec<String> {
+    let (printed, exported) = (Account::new(printed), Account::new(exported));
     let mut wrong = Vec::new();
-    for (place, spans) in &one.spans {
-        let others = other.spans.get(place).map_or(&[][..], Vec::as_slice);
+    for (place, spans) in &printed.spans {
+        let others = exported.spans.get(place).map_or(&[][..], Vec::as_slice);
         match (&spans[..], others) {
             ([a], [b]) => {
-                let found = one.differences(a, &other, b);
+                let found = printed.differences(a, &exported, b);
                 wrong.extend(found.into_iter().map(|what| format!("{place:?}: {what}")));
             }
             (spans, others) => wrong.push(format!(
-                "{place:?}: {} spans against {}",
+                "{place:?}: {} printed spans, {} exported",
                 spans.len(),
                 others.len()
             )),
         }
     }
-    let strangers = other.spans.keys().filter(|at| !one.spans.contains_key(*at));
-    wrong.extend(strangers.map(|place| format!("{place:?}: only in the second")));
+    let strangers = (exported.spans.keys()).filter(|at| !printed.spans.contains_key(*at));
+    wrong.extend(strangers.map(|place| format!("{place:?}: only exported")));
     wrong
 }
 
@@ -83,7 +84,7 @@ impl<'a> Account<'a> {
         let mut wrong = Vec::new();
         let mut differ = |what: &str, a: String, b: String| {
             if a != b {
-                wrong.push(format!("{what}: {a} against {b}"));
+                wrong.push(format!("{what}: printed {a}, exported {b}"));
             }
         };
         differ("name", a.name.clone(), b.name.clone());
@@ -123,7 +124,7 @@ fn maps(what: &str, a: &BTreeMap<String, Value>, b: &BTreeMap<String, Value>) ->
     differ
         .map(|name| {
             format!(
-                "{what} {name}: {} against {}",
+                "{what} {name}: printed {}, exported {}",
                 show(a.get(name)),
                 show(b.get(name))
             )

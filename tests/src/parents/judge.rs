@@ -11,6 +11,8 @@ pub(super) struct Row {
     pub(super) server: String,
     pub(super) what: &'static str,
     pub(super) at_once: usize,
+    /// The server cuts its calls off from their requests.
+    pub(super) is_detached: bool,
     /// Calls that the server made.
     pub(super) calls: usize,
     /// Of them: how many must be known for certain.
@@ -39,7 +41,7 @@ impl Row {
         let found = self.exact + self.inferred;
         self.wrong == 0
             && self.exact >= self.must
-            && (self.at_once > 1 || found * 100 >= self.calls * 95)
+            && (self.at_once > 1 || self.is_detached || found * 100 >= self.calls * 95)
             && found + self.none == self.calls
     }
 }
@@ -66,6 +68,7 @@ pub(super) fn row(
         server: server.to_owned(),
         what: cell.what,
         at_once,
+        is_detached: cell.path == super::DETACHED,
         calls: requests * cell.calls,
         must: requests * cell.exact,
         ..Row::default()
@@ -77,9 +80,9 @@ pub(super) fn row(
             .text("gen_ai.response.id")
             .and_then(|id| numbers.get(id));
         let parent = servers.get(span.parent_span_id.as_str());
-        let served = parent.and_then(|s| s.text("url.path")?.rsplit('/').next()?.parse().ok());
+        let found = parent.and_then(|s| s.text("url.path")?.rsplit('/').next()?.parse().ok());
         let right = number.is_some()
-            && served == number.copied()
+            && found == number.copied()
             && parent.is_some_and(|p| p.trace_id == span.trace_id);
         match span.text("telemetry.kaos.parent") {
             Some("exact") if right => row.exact += 1,

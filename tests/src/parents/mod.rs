@@ -36,7 +36,7 @@ pub struct ParentsArgs {
     /// The probe. The default is `kaos-probe` beside this program.
     #[arg(long, env = "KAOS_PROBE")]
     probe: Option<PathBuf>,
-    /// Servers whose name contains this; the default is all.
+    /// Servers whose name, with a space and the path, contains this; the default is all.
     #[arg(long, default_value = "")]
     only: String,
     /// One path of each server, 20 requests at once: under 90 seconds.
@@ -81,11 +81,12 @@ const fn cell(
     }
 }
 
-const CELLS: [Cell; 24] = [
+const CELLS: [Cell; 25] = [
     cell("threads", "ask", 2, 2, "2 in sequence"),
     cell("gunicorn-sync", "ask", 2, 2, "2 in sequence"),
     cell("gunicorn-gthread", "ask", 2, 2, "2 in sequence"),
-    cell("streams", "chain", 6, 6, CHAIN),
+    cell("streams", "chain", 6, 5, CHAIN),
+    cell("streams", DETACHED, 2, 0, "2 in contexts of their own"),
     cell("fastapi-asyncio", "chain", 6, 6, CHAIN),
     cell("fastapi-asyncio", "sync", 1, 1, "in the thread pool"),
     cell("fastapi-asyncio", "stream", 2, 2, "in mid-stream"),
@@ -115,8 +116,8 @@ const CELLS: [Cell; 24] = [
         1,
         "openai in the thread pool",
     ),
-    cell("aiohttp-asyncio", "chain", 5, 5, "1, 3 at once, a task"),
-    cell("aiohttp-uvloop", "chain", 5, 5, "1, 3 at once, a task"),
+    cell("aiohttp-asyncio", "chain", 5, 4, "1, 3 at once, a task"),
+    cell("aiohttp-uvloop", "chain", 5, 4, "1, 3 at once, a task"),
     cell("go", "ask", 2, 2, "2 in sequence"),
     cell("go", "spawn", 4, 1, SPAWN),
     cell("go", "pool", 1, 0, "by a shared worker"),
@@ -138,6 +139,8 @@ const QUICK: [(&str, &str); 7] = [
 /// What needs nothing but Python runs on every one that is there.
 const ANY_PYTHON: [&str; 2] = ["threads", "streams"];
 const SPAWN: &str = "1, 3 at once in goroutines";
+/// Calls that their program has cut off from their request: no parent is right, too.
+const DETACHED: &str = "detached";
 const CHAIN: &str = "1, 3 at once, a thread, in the background";
 
 impl ParentsArgs {
@@ -152,7 +155,8 @@ impl ParentsArgs {
         }
         let mut rows = Vec::new();
         let quick = |cell: &&Cell| QUICK.contains(&(cell.kind, cell.path));
-        let wanted = |cell: &&Cell| cell.kind.contains(&self.only) && (!self.quick || quick(cell));
+        let named = |cell: &&Cell| format!("{} /{}", cell.kind, cell.path).contains(&self.only);
+        let wanted = |cell: &&Cell| named(cell) && (!self.quick || quick(cell));
         let at_once = if self.quick { &[20][..] } else { &self.at_once };
         for cell in CELLS.iter().filter(wanted) {
             for program in self.programs(cell, &python) {

@@ -261,7 +261,11 @@ impl<'a> Run<'a> {
                     assert!(call.end >= call.start);
                     calls.push(*call);
                 }
-                Output::Asked(_) | Output::Read(..) | Output::Answered(_) | Output::Over(..) => {}
+                Output::Asked(_)
+                | Output::Read(..)
+                | Output::Answered(_)
+                | Output::Blurred(..)
+                | Output::Over(..) => {}
             }
         }
         assert!(open.is_empty(), "not finished: {open:?}");

@@ -54,6 +54,7 @@ pub(super) struct Seen {
     pub(super) status: Option<u16>,
     pub(super) answered: Option<Nanos>,
     pub(super) body: String,
+    pub(super) blurred: Option<Nanos>,
     pub(super) end: Option<(End, Nanos)>,
 }
 
@@ -167,6 +168,10 @@ impl Handler for Notes {
     fn response_body(&mut self, x: ExchangeIndex, piece: Piece<'_>, _: Nanos) {
         assert!(self.open(x).status.is_some(), "a body before its head");
         self.piece(x, false, piece);
+    }
+
+    fn response_blurred(&mut self, x: ExchangeIndex, at: Nanos) {
+        self.open(x).blurred.get_or_insert(at);
     }
 
     fn end(&mut self, x: ExchangeIndex, end: End, at: Nanos) {

@@ -92,6 +92,19 @@ fn to_the_end_of_a_chunk() {
 }
 
 #[test]
+fn an_answer_whose_end_may_go_by_is_told_of() {
+    let blurred = |begun: &str, hole| {
+        let seen = play(&[c(GET), s(begun), Do::HoleS(hole)]);
+        assert_eq!(seen[0].end, None);
+        seen[0].blurred.is_some()
+    };
+    assert!(blurred(&[CHUNKED, "2\r\nab\r\n"].concat(), 50));
+    assert!(!blurred(&[CHUNKED, "a\r\nab"].concat(), 5));
+    let ten = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab";
+    assert!(!blurred(ten, 5));
+}
+
+#[test]
 fn over_chunks() {
     let begun = [CHUNKED, "2\r\nab\r\n"].concat();
     let lost = |rest: &[Do]| {

@@ -89,7 +89,7 @@ pub(super) fn span(view: &View<'_>, id: SpanId, lineage: &Lineage) -> Span {
         CallKind::Inference(i) => inference::attributes(view, i, &mut list),
         CallKind::Mcp(m) => mcp::attributes(view, m, &mut list),
         CallKind::Agent(a) => agent::attributes(view, a, &mut list),
-        // Evidence, never a span; a name all the same keeps this total.
+        // A card is a span only where calls were made for it.
         CallKind::AgentCard { .. } | CallKind::Http => http::name(&call.http),
     };
     http::attributes(view, &mut list);

@@ -52,6 +52,42 @@ fn a_client_whose_server_is_not_seen_counts() {
     assert_eq!(counting(&world), [(1, crate::span::SpanKind::Client)]);
 }
 
+/// Over TLS through memory, or through a Service's address.
+#[test]
+fn ends_that_do_not_know_of_each_other_count_once() {
+    let mut world = World::new();
+    for (conn, process) in [(0, 1), (1, 2), (2, 2), (3, 3)] {
+        let mut info = pair(conn, process, 9)[0].clone();
+        info.endpoints = None;
+        world.open(&info);
+    }
+    let [a, b, c, d] = chain();
+    for call in [&a, &b, &c, &d] {
+        world.start(call);
+    }
+    for call in [&d, &c, &b, &a] {
+        world.end(call);
+    }
+    world.tick(1000 * MS);
+    assert_eq!(world.spans.len(), 4);
+    assert_eq!(counting(&world), [(3, crate::span::SpanKind::Server)]);
+    // The model is elsewhere.
+    world.spans.clear();
+    let late = |mut call: Call| {
+        call.key.exchange = 1;
+        call
+    };
+    let [a, b, c] = [late(a), late(b), late(c)];
+    for call in [&a, &b, &c] {
+        world.start(call);
+    }
+    for call in [&c, &b, &a] {
+        world.end(call);
+    }
+    world.tick(2000 * MS);
+    assert_eq!(counting(&world), [(2, crate::span::SpanKind::Client)]);
+}
+
 #[test]
 fn a_proxy_whose_upstream_is_elsewhere_counts_once() {
     let mut world = World::new();
@@ -93,6 +129,7 @@ fn a_server_that_asks_for_embeddings_on_its_way_is_no_proxy() {
     );
     if let CallKind::Inference(i) = &mut inner.kind {
         i.operation = Operation::Embeddings;
+        i.response_id = None;
     }
     world.connect(0, 1, 2);
     world.start(&server);

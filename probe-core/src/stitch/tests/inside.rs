@@ -12,7 +12,7 @@ pub(super) struct Served {
     conn: u64,
     pub(super) exchange: u64,
     start: Nanos,
-    end: Nanos,
+    pub(super) end: Nanos,
     pub(super) reader: Context,
     writer: Context,
 }
@@ -29,7 +29,7 @@ pub(super) fn served(conn: u64, start: Nanos, end: Nanos) -> Served {
 }
 
 impl Served {
-    const fn key(self) -> ExchangeKey {
+    pub(super) const fn key(self) -> ExchangeKey {
         ExchangeKey {
             conn: ConnId(self.conn),
             exchange: self.exchange,
@@ -61,6 +61,17 @@ impl Served {
     }
 
     fn ask_with(self, w: &mut World, http: HttpFacts) -> Self {
+        self.head(w, http);
+        w.stitcher.read(self.key(), None);
+        self
+    }
+
+    /// Its head alone has come.
+    pub(super) fn ask_unread(self, w: &mut World) {
+        self.head(w, HttpFacts::default());
+    }
+
+    fn head(self, w: &mut World, http: HttpFacts) {
         w.stitcher.asked(Asked {
             key: self.key(),
             process: process(1),
@@ -73,8 +84,6 @@ impl Served {
             },
             trace: None,
         });
-        w.stitcher.read(self.key(), None);
-        self
     }
 
     pub(super) fn answer(self, w: &mut World) -> Self {
@@ -251,7 +260,7 @@ fn a_task_of_a_connection_works_for_its_current_request() {
     w.run(&ask_model(4, 46, 48, inside(task)));
     second.finish(&mut w);
     assert_eq!(parent(&w, 12), ("exact", Some("/21/0")));
-    assert_eq!(parent(&w, 45), ("exact", Some("/21/0")));
+    assert_eq!(parent(&w, 45), ("inferred", Some("/21/0")));
     assert_eq!(parent(&w, 46), ("exact", Some("/21/1")));
     check(&w.spans, &[]);
 }

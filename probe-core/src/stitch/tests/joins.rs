@@ -1,6 +1,7 @@
 //! Parents by the two ends of a connection, and by the wire.
 
 use super::world::*;
+use crate::call::CallKind;
 use crate::ids::{ConnId, Role};
 use crate::message::End;
 
@@ -360,6 +361,58 @@ fn exchanges_that_do_not_overlap_are_not_one() {
     w.run(&s);
     w.drain();
     assert_eq!(w.server(2).parent, None);
+}
+
+/// A client's write that was seen 1 ms after the server's answer, which took 10 ms to 20 ms.
+fn seen_late(late: bool) -> (World, [crate::call::Call; 2]) {
+    let mut w = World::new();
+    let [c, mut s] = pair(0, 1, 2);
+    s.late = late;
+    w.open(&c);
+    w.open(&s);
+    let calls = [
+        chat(0, 1, Role::Client, 21, 22),
+        chat(1, 2, Role::Server, 10, 20),
+    ];
+    (w, calls)
+}
+
+#[test]
+fn a_client_that_is_seen_after_the_answer_is_the_other_end() {
+    for late in [false, true] {
+        let (mut w, [c, s]) = seen_late(late);
+        w.run(&s);
+        w.start(&c);
+        w.tick(21 * MS);
+        assert!(w.spans.is_empty(), "perhaps it is the next exchange");
+        w.end(&c);
+        w.tick(1000 * MS);
+        assert_eq!(w.server(2).parent, Some(w.client(1).id));
+        assert_eq!(text(w.server(2), "telemetry.kaos.parent"), Some("peer"));
+        check(&w.spans, &[]);
+    }
+}
+
+#[test]
+fn the_next_exchange_is_not_the_other_end() {
+    // A hole took the client's first exchange away, so its second has the first one's number.
+    for late in [false, true] {
+        let (mut w, [mut c, s]) = seen_late(late);
+        let CallKind::Inference(inference) = &mut c.kind else {
+            panic!("a model call");
+        };
+        inference.response_id = Some("chatcmpl-2".to_owned());
+        w.run(&s);
+        w.run(&c);
+        w.tick(1000 * MS);
+        assert_eq!(w.server(2).parent, None);
+    }
+    let (mut w, [mut c, s]) = seen_late(false);
+    (c.start, c.end) = (60 * MS, 70 * MS);
+    w.run(&s);
+    w.run(&c);
+    w.tick(1000 * MS);
+    assert_eq!(w.server(2).parent, None, "nobody is seen that late");
 }
 
 #[test]

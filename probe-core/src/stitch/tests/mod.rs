@@ -2,12 +2,14 @@
 
 mod addresses;
 mod agents;
+mod doubts;
 mod early;
 mod goroutines;
 mod hops;
 mod inside;
 mod joins;
 mod limits;
+mod named;
 mod orders;
 mod rendering;
 mod servers;
