@@ -10,6 +10,7 @@ use probe_common::maps::{TlsKey, counter};
 use probe_common::record::{IN, Kind, OUT, TLS};
 
 use crate::connections::{Operation, Segments, announce_as, new_id, operate};
+use crate::kernel::{Helpers, Newer, Older};
 use crate::maps::{GRANTS, SOCKETS, TLS_CALLS, TLS_CONNECTIONS, TlsCall, count};
 use crate::process;
 use crate::records::{header, send};
@@ -84,6 +85,16 @@ fn first_call(thread: u64) -> i32 {
 
 #[uretprobe]
 pub fn tls_return(ctx: RetProbeContext) -> u32 {
+    returned::<Newer>(&ctx)
+}
+
+#[uretprobe]
+pub fn tls_return_older(ctx: RetProbeContext) -> u32 {
+    returned::<Older>(&ctx)
+}
+
+#[inline(always)]
+fn returned<K: Helpers>(ctx: &RetProbeContext) -> u32 {
     let thread = bpf_get_current_pid_tgid();
     let Some(call) = TLS_CALLS.get_ptr_mut(thread) else {
         // Of a process that is not opted in nobody expects an entry.
@@ -131,7 +142,7 @@ pub fn tls_return(ctx: RetProbeContext) -> u32 {
         OUT
     };
     let start = c.side(direction).offset;
-    let operation = Operation {
+    call.copying.operation = Operation {
         direction,
         n,
         segments: Segments::one(call.buffer, n),
@@ -143,9 +154,9 @@ pub fn tls_return(ctx: RetProbeContext) -> u32 {
         hasty: false,
     };
     if call.sk != 0 && c.socket == 0 {
-        bind(c, &operation);
+        bind(c, &call.copying.operation);
     }
-    operate(c, &operation, &mut call.copying);
+    operate::<K>(c, &mut call.copying);
     0
 }
 

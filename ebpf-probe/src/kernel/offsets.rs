@@ -4,19 +4,21 @@ use anyhow::{Context as _, ensure};
 use probe_common::offsets::{ABSENT, Offsets};
 
 use super::btf::Btf;
+use super::helpers::Helpers;
 
 /// Where the kernel keeps its own type information.
 pub(crate) const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
-/// Reads the offsets of the running kernel.
-pub(crate) fn of_this_kernel() -> anyhow::Result<Offsets> {
+/// Reads the offsets of the running kernel, and what it offers to programs.
+pub(super) fn of_this_kernel() -> anyhow::Result<(Offsets, Helpers)> {
     let blob = std::fs::read(VMLINUX).with_context(|| {
         format!(
             "cannot read {VMLINUX}: the probe needs a kernel built with CONFIG_DEBUG_INFO_BTF \
              (5.10 or newer in every large distribution)"
         )
     })?;
-    from_btf(&Btf::parse(&blob).context("cannot read the kernel's type information")?)
+    let btf = Btf::parse(&blob).context("cannot read the kernel's type information")?;
+    Ok((from_btf(&btf)?, Helpers::of(&btf)))
 }
 
 fn from_btf(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
@@ -26,6 +28,10 @@ fn from_btf(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
             .find_map(|path| btf.offset(name, path))
             .and_then(|n| u16::try_from(n).ok())
             .unwrap_or(ABSENT)
+    };
+    let kind = |name: &str| {
+        let value = btf.enumerator("iter_type", name);
+        value.and_then(|n| u16::try_from(n).ok()).unwrap_or(ABSENT)
     };
     let offsets = Offsets {
         task_files: find("task_struct", &["files"]),
@@ -60,8 +66,25 @@ fn from_btf(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
         tcp_bytes_received: find("tcp_sock", &["bytes_received"]),
         tcp_snd_una: find("tcp_sock", &["snd_una"]),
         tcp_bytes_acked: find("tcp_sock", &["bytes_acked"]),
+        msghdr_iter: find("msghdr", &["msg_iter"]),
+        iter_type: find("iov_iter", &["iter_type", "type"]),
+        iter_offset: find("iov_iter", &["iov_offset"]),
+        iter_count: find("iov_iter", &["count"]),
+        iter_ubuf: find("iov_iter", &["ubuf"]),
+        iter_iov: find("iov_iter", &["__iov", "iov"]),
+        iter_segments: find("iov_iter", &["nr_segs"]),
+        iter_type_mask: match btf.offset("iov_iter", "iter_type") {
+            Some(_) => 0xff,
+            None => 0xfe,
+        },
+        kind_ubuf: kind("ITER_UBUF"),
+        kind_iovec: kind("ITER_IOVEC"),
+        receive_arguments: btf
+            .parameters("tcp_recvmsg")
+            .and_then(|n| u16::try_from(n).ok())
+            .unwrap_or(ABSENT),
     };
-    let needed = [
+    needed(&[
         ("task_struct.files", offsets.task_files),
         ("files_struct.fdt", offsets.files_fdt),
         ("fdtable.fd", offsets.fdt_fd),
@@ -70,14 +93,32 @@ fn from_btf(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
         ("sock_common.skc_family", offsets.skc_family),
         ("tcp_sock.copied_seq", offsets.tcp_copied_seq),
         ("tcp_sock.write_seq", offsets.tcp_write_seq),
-    ];
-    for (name, offset) in needed {
+    ])?;
+    Ok(offsets)
+}
+
+/// Whether all is known that a tap on the kernel's functions reads. Before 6.0 nothing is `ubuf`.
+pub(super) fn needed_by_functions(offsets: &Offsets) -> anyhow::Result<()> {
+    needed(&[
+        ("msghdr.msg_iter", offsets.msghdr_iter),
+        ("iov_iter.iter_type", offsets.iter_type),
+        ("iov_iter.iov_offset", offsets.iter_offset),
+        ("iov_iter.count", offsets.iter_count),
+        ("iov_iter.__iov", offsets.iter_iov),
+        ("iov_iter.nr_segs", offsets.iter_segments),
+        ("ITER_IOVEC", offsets.kind_iovec),
+        ("tcp_recvmsg", offsets.receive_arguments),
+    ])
+}
+
+fn needed(fields: &[(&str, u16)]) -> anyhow::Result<()> {
+    for (name, offset) in fields {
         ensure!(
-            offset != ABSENT,
+            *offset != ABSENT,
             "this kernel has no {name}: please report its version"
         );
     }
-    Ok(offsets)
+    Ok(())
 }
 
 #[cfg(test)]
