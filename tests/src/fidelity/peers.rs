@@ -109,8 +109,19 @@ impl Drop for PeerServer {
     }
 }
 
-/// A port of loopback that nobody listens on.
+/// A port of loopback that nobody has, nor the two after it: the collector takes all three.
 pub(crate) fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("find a free port")?;
-    Ok(listener.local_addr()?.port())
+    const TRIES: u32 = 100;
+    for _ in 0..TRIES {
+        let first = TcpListener::bind("127.0.0.1:0").context("find a free port")?;
+        let port = first.local_addr()?.port();
+        let is_free = |after: u16| {
+            let other = port.checked_add(after);
+            other.is_some_and(|other| TcpListener::bind(("127.0.0.1", other)).is_ok())
+        };
+        if is_free(1) && is_free(2) {
+            return Ok(port);
+        }
+    }
+    bail!("no three free ports in a row")
 }
