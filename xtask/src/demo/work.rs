@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use super::system::Ports;
 use crate::peers::http;
 
+/// The one model that the system serves.
+pub(super) const MODEL: &str = "tiny";
+
 /// A real model on a busy machine may take its time.
 const ANSWER_WITHIN: Duration = Duration::from_mins(3);
 
@@ -94,7 +97,7 @@ pub(crate) fn greet(ports: Ports) -> Result<()> {
 
 fn ask(port: u16, question: &str, stream: bool) -> Result<()> {
     let mut body = json!({
-        "model": "tiny",
+        "model": MODEL,
         "messages": [{"role": "user", "content": question}],
         "max_tokens": 60,
         "stream": stream,
