@@ -32,6 +32,7 @@ use cluster::{Cluster, until};
 use outages::Outage;
 use replica::Program;
 use report::Report;
+use rotation::Company;
 use setup::{HOME, Route};
 use shapes::{Shape, env};
 
@@ -44,6 +45,9 @@ pub struct WebhookArgs {
     /// How often certificates change under load, each after 20 seconds.
     #[arg(long, value_name = "NUMBER", default_value_t = 5)]
     rotations: u32,
+    /// Certificates change with nobody else beside, and 200 pods a second must be created.
+    #[arg(long)]
+    full_pace: bool,
     /// The webhook. The default is `kaos-webhook` beside this program.
     #[arg(long, env = "KAOS_WEBHOOK")]
     webhook: Option<PathBuf>,
@@ -84,6 +88,11 @@ impl WebhookArgs {
                 }
             };
         }
+        let company = if self.full_pace {
+            Company::None
+        } else {
+            Company::Late
+        };
         // First, for it brings the CRDs: they are to come when the webhook runs.
         scenario!("resources decide", resources::decide(&world));
         scenario!("environment, by URL", environment::by_url(&world));
@@ -103,7 +112,7 @@ impl WebhookArgs {
         scenario!("load without webhook", rotation::baseline(&world));
         scenario!(
             "rotation under load",
-            rotation::rotation(&world, self.rotations)
+            rotation::rotation(&world, self.rotations, company)
         );
         scenario!("departure under load", rotation::departure(&world));
         scenario!("Secret spoilt under load", damage::survived(&world));
