@@ -1,7 +1,7 @@
-//! `kaos-bench webhook`: reviews of an ordinary pod over TLS connections that are kept, against
-//! the real `kaos-webhook serve`.
+//! `kaos-bench webhook`: reviews of an ordinary pod over TLS connections that are kept, sent by
+//! the load tool `hey` to the real `kaos-webhook serve`.
 
-mod client;
+mod load;
 mod server;
 
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use self::client::{Pace, Took};
+use self::load::{Load, Took};
 use self::server::Server;
 
 /// Options of `webhook`.
@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// kaos-webhook.
     #[arg(long, env = "KAOS_WEBHOOK")]
     webhook: PathBuf,
+    /// The load tool.
+    #[arg(long, env = "HEY")]
+    hey: PathBuf,
     /// Reviews in a second, of the run at a steady pace.
     #[arg(long, default_value_t = 1000)]
     rate: u32,
@@ -34,19 +37,23 @@ const P99: f64 = 5.0;
 const MEMORY: f64 = 30.0;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    crate::cpu::pin(crate::cpu::OTHERS)?;
     let server = Server::start(&args.webhook)?;
-    let steady = Pace::Rate(args.rate);
+    let mut load = Load {
+        hey: &args.hey,
+        connections: args.connections,
+        rate: Some(args.rate),
+        time: Duration::from_secs(1),
+    };
     // The first reviews find cold caches on both sides.
-    client::run(server.address(), steady, 1, Duration::from_secs(1))?;
-    let wanted = u64::from(args.rate) * args.seconds;
-    let took = measured(&server, args, steady)?;
-    ensure!(took.len() as u64 == wanted, "{} reviews", took.len());
+    load.run(&server)?;
+    load.time = Duration::from_secs(args.seconds);
+    let steady = measured(&server, &load)?;
     println!(
-        "from the moment it was due: p99 {:.2} ms (goal {P99})",
-        took.since_due(99.0).as_secs_f64() * 1e3
+        "p99 at this pace {:.2} ms (goal {P99})",
+        steady.percentile(99.0) * 1e3
     );
-    measured(&server, args, Pace::Closed)?;
+    load.rate = None;
+    measured(&server, &load)?;
     println!(
         "RSS at its highest: {:.1} MiB (goal {MEMORY})",
         server.peak_mib()?
@@ -54,24 +61,27 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One run; says what it found.
-fn measured(server: &Server, args: &Args, pace: Pace) -> anyhow::Result<Took> {
-    let before = server.cpu()?;
-    let time = Duration::from_secs(args.seconds);
-    let took = client::run(server.address(), pace, args.connections, time)?;
-    let cpu = server.cpu()?.saturating_sub(before);
-    let ms = |percent| took.since_sent(percent).as_secs_f64() * 1e3;
+/// One run; says what it found. Every review is to be answered by a patch, by the webhook's own
+/// account.
+fn measured(server: &Server, load: &Load<'_>) -> anyhow::Result<Took> {
+    let (cpu, patched) = (server.cpu()?, server.patched()?);
+    let took = load.run(server)?;
+    let cpu = server.cpu()?.saturating_sub(cpu).as_secs_f64();
+    let (answers, patched) = (took.len() as u64, server.patched()? - patched);
+    ensure!(
+        answers == patched,
+        "{answers} answers, {patched} of them patches"
+    );
+    let ms = |percent| took.percentile(percent) * 1e3;
     println!(
-        "{pace}, {} connections: {} reviews, {:.0}/s; p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms; \
-         {:.0} us of processor each, {:.0} reviews per second of it",
-        args.connections,
-        took.len(),
-        took.len() as f64 / took.lasted().as_secs_f64(),
+        "{load}: {answers} reviews, {:.0}/s; p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms; {:.0} us of \
+         processor each, {:.0} reviews per second of it",
+        answers as f64 / load.time.as_secs_f64(),
         ms(50.0),
         ms(99.0),
         ms(100.0),
-        cpu.as_secs_f64() * 1e6 / took.len() as f64,
-        took.len() as f64 / cpu.as_secs_f64(),
+        cpu * 1e6 / answers as f64,
+        answers as f64 / cpu,
     );
     Ok(took)
 }

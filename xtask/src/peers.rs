@@ -20,8 +20,8 @@ mod llama;
 mod mcp;
 mod model;
 mod ollama;
+mod packaged;
 mod phoenix;
-mod prometheus;
 mod python;
 mod running;
 mod terminal;
@@ -40,6 +40,7 @@ pub(crate) use kubernetes::Kubernetes;
 pub(crate) use litellm::LiteLlm;
 pub(crate) use llama::Llama;
 pub(crate) use mcp::McpServer;
+pub(crate) use packaged::HEY;
 pub(crate) use phoenix::Phoenix;
 pub(crate) use running::{Ready, Running};
 
@@ -127,7 +128,8 @@ pub(crate) fn all() -> Vec<Box<dyn Peer>> {
         Box::new(chromium::Chromium),
         Box::new(Kubernetes::NEWEST),
         Box::new(helm::Helm),
-        Box::new(prometheus::Prometheus),
+        Box::new(packaged::PROMETHEUS),
+        Box::new(HEY),
     ]
 }
 

@@ -21,10 +21,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SETTINGS: &str = "endpoint: http://collector.telemetry.svc:4317\n\
                         contentStripped: [\"http://collector.telemetry.svc:4317\"]\n";
 
+/// An ordinary pod: an agent as the KAOS operator makes it.
+const REVIEW: &str = include_str!("../../../webhook-core/tests/golden/agent.json");
+/// The line of its metrics that counts pods that got their environment.
+const PATCHED: &str = "kaos_webhook_reviews_total{result=\"patched\"";
+
 /// A running webhook; it ends with this value.
 pub(super) struct Server {
     child: Child,
     address: SocketAddr,
+    admin: SocketAddr,
     folder: PathBuf,
 }
 
@@ -39,6 +45,7 @@ impl Server {
         fs::write(folder.join("tls.key"), key.private_key_to_pem_pkcs8()?)?;
         fs::write(folder.join("tls.crt"), certificate(&key)?.to_pem()?)?;
         fs::write(folder.join("settings.yaml"), SETTINGS)?;
+        fs::write(folder.join("review.json"), REVIEW)?;
         let (address, admin) = (free()?, free()?);
         let child = cpu::pinned(cpu::MEASURED, program)
             .args(["serve", "--no-kube", "--certs=files"])
@@ -57,14 +64,29 @@ impl Server {
         let mut server = Self {
             child,
             address,
+            admin,
             folder,
         };
-        server.ready(admin)?;
+        server.ready()?;
         Ok(server)
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
+    /// Where reviews go.
+    pub(super) fn url(&self) -> String {
+        format!("https://{}/mutate?timeout=10s", self.address)
+    }
+
+    /// The file of a review.
+    pub(super) fn review(&self) -> PathBuf {
+        self.folder.join("review.json")
+    }
+
+    /// Reviews that it has answered by a patch.
+    pub(super) fn patched(&self) -> anyhow::Result<u64> {
+        let metrics = http::get(self.admin, "/metrics")?.context("no metrics")?;
+        let lines = metrics.lines().filter(|line| line.starts_with(PATCHED));
+        let counts = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
+        Ok(counts.sum())
     }
 
     /// Processor time that it has had.
@@ -79,9 +101,9 @@ impl Server {
         Ok(kib as f64 / 1024.0)
     }
 
-    fn ready(&mut self, admin: SocketAddr) -> anyhow::Result<()> {
+    fn ready(&mut self) -> anyhow::Result<()> {
         let start = Instant::now();
-        while !matches!(http::get(admin, "/readyz"), Ok(Some(_))) {
+        while !matches!(http::get(self.admin, "/readyz"), Ok(Some(_))) {
             let ended = self.child.try_wait()?;
             if ended.is_some() || start.elapsed() > PATIENCE {
                 let log = fs::read_to_string(self.folder.join("log"))?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::program::{self, field};
 use crate::cmd::{cargo, command, run as run_command};
 use crate::paths;
+use crate::peers::{Cache, HEY, Peer as _};
 
 /// The function of the benchmark that is counted.
 const MEASURED: &str = "*review*answer*";
@@ -49,7 +50,7 @@ fn grid(runs: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reviews over TLS connections that are kept; the package `kaos-bench` sends them.
+/// Reviews over TLS connections that are kept; `hey` sends them.
 fn load(webhook: Option<&Path>, rest: &[String]) -> anyhow::Result<()> {
     // Each by itself: built together, the webhook would get features that it is not shipped with.
     let ours = webhook.is_none().then_some("kaos-webhook");
@@ -58,9 +59,11 @@ fn load(webhook: Option<&Path>, rest: &[String]) -> anyhow::Result<()> {
     }
     let release = paths::target_dir().join("release");
     let ours = release.join("kaos-webhook");
+    let hey = HEY.install(&Cache::from_env()?)?.join("usr/bin/hey");
     let mut bench = command(release.join("kaos-bench"));
     bench
         .arg("webhook")
+        .env("HEY", hey)
         .env("KAOS_WEBHOOK", webhook.unwrap_or(&ours))
         .args(rest);
     run_command(&mut bench)
