@@ -124,8 +124,11 @@ pub mod counter {
     pub const SEVERAL_MESSAGES: u32 = 8;
     /// A thread whose Python context could not be found.
     pub const NO_CONTEXT: u32 = 9;
+    /// Bytes that moved without passing through the memory of the process, as `sendfile` moves
+    /// them: a hole.
+    pub const NOT_IN_MEMORY: u32 = 10;
     /// How many there are.
-    pub const COUNT: u32 = 10;
+    pub const COUNT: u32 = 11;
     /// Their names, for `/metrics`.
     pub const NAMES: [&str; COUNT as usize] = [
         "ring_full",
@@ -138,6 +141,7 @@ pub mod counter {
         "over_credit_bytes",
         "several_messages",
         "python_threads_unknown",
+        "bytes_not_in_memory",
     ];
 }
 

@@ -72,6 +72,29 @@ pub struct Offsets {
     pub tcp_snd_una: u16,
     /// `tcp_sock.bytes_acked`
     pub tcp_bytes_acked: u16,
+    /// `msghdr.msg_iter`
+    pub msghdr_iter: u16,
+    /// `iov_iter.iter_type` (`type` before 5.14)
+    pub iter_type: u16,
+    /// `iov_iter.iov_offset`
+    pub iter_offset: u16,
+    /// `iov_iter.count`
+    pub iter_count: u16,
+    /// `iov_iter.ubuf` (since 6.0)
+    pub iter_ubuf: u16,
+    /// `iov_iter.__iov` (`iov` before 6.4)
+    pub iter_iov: u16,
+    /// `iov_iter.nr_segs`
+    pub iter_segments: u16,
+    /// Not an offset: which bits of the type's first byte are the type; before 5.14 the lowest
+    /// one is the direction.
+    pub iter_type_mask: u16,
+    /// Not an offset: `ITER_UBUF`.
+    pub kind_ubuf: u16,
+    /// Not an offset: `ITER_IOVEC`.
+    pub kind_iovec: u16,
+    /// Not an offset: how many arguments `tcp_recvmsg` has: 6 before 5.19, 5 before 7.2, then 4.
+    pub receive_arguments: u16,
 }
 
 impl Offsets {
@@ -109,5 +132,16 @@ impl Offsets {
         tcp_bytes_received: ABSENT,
         tcp_snd_una: ABSENT,
         tcp_bytes_acked: ABSENT,
+        msghdr_iter: ABSENT,
+        iter_type: ABSENT,
+        iter_offset: ABSENT,
+        iter_count: ABSENT,
+        iter_ubuf: ABSENT,
+        iter_iov: ABSENT,
+        iter_segments: ABSENT,
+        iter_type_mask: ABSENT,
+        kind_ubuf: ABSENT,
+        kind_iovec: ABSENT,
+        receive_arguments: ABSENT,
     };
 }

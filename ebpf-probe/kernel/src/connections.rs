@@ -4,16 +4,17 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_user};
 use aya_ebpf::helpers::{
-    bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_probe_read_user as read_user,
+    bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_probe_read_kernel,
+    bpf_probe_read_user as read_user,
 };
 use probe_common::capture::{
     self, Connection, HTTP, IGNORED, LATE as LATE_CONNECTION, Looked, OPENED, UNKNOWN,
 };
 use probe_common::http::{Look, PEEK};
 use probe_common::maps::{Process, counter};
-use probe_common::record::{BLOCKING, Kind, LATE, Open, PIECE, TLS};
+use probe_common::record::{BLOCKING, Header, Kind, LATE, PIECE, TLS};
 
-use crate::kernel;
+use crate::kernel::{self, Helpers};
 use crate::maps::{ACCEPTED, Copying, GRANTS, count};
 use crate::python;
 use crate::records::{has_room, header, send_bytes, send_mark, send_open, send_word};
@@ -21,6 +22,9 @@ use crate::records::{has_room, header, send_bytes, send_mark, send_open, send_wo
 /// The most pieces and segments of one operation that are looked at; the rest is a hole. A vector
 /// has 1024 segments at the most (`UIO_MAXIOV`), and each takes two steps.
 const STEPS: u32 = 4096;
+/// The same where there is no `bpf_loop`: the verifier walks through each of them, for each way that
+/// leads here, and takes seconds for so few.
+const FEW_STEPS: u32 = 16;
 
 /// The bytes of an operation: one buffer, or the buffers of an `iovec` array.
 #[derive(Clone, Copy)]
@@ -29,6 +33,8 @@ pub struct Segments {
     pub vector: u64,
     /// Entries of the array.
     pub entries: u64,
+    /// 1 if the array stands in the kernel's memory. The buffers never do.
+    pub in_kernel: u64,
     /// Address of the first buffer.
     pub buffer: u64,
     /// Bytes of the first buffer.
@@ -42,6 +48,7 @@ impl Segments {
         Self {
             vector: 0,
             entries: 1,
+            in_kernel: 0,
             buffer,
             length,
         }
@@ -50,17 +57,34 @@ impl Segments {
     /// An array of buffers.
     #[inline(always)]
     pub fn many(vector: u64, entries: u64) -> Self {
-        let [buffer, length] = entry(vector, 0);
+        let [buffer, length] = entry(vector, 0, 0);
         Self {
             vector,
             entries,
+            in_kernel: 0,
             buffer,
             length,
+        }
+    }
+
+    /// An array of buffers that the kernel has copied, without the first `skip` bytes of the
+    /// first one.
+    #[inline(always)]
+    pub fn many_in_kernel(vector: u64, entries: u64, skip: u64) -> Self {
+        let [buffer, length] = entry(vector, 0, 1);
+        Self {
+            vector,
+            entries,
+            in_kernel: 1,
+            buffer: buffer.wrapping_add(skip),
+            length: length.saturating_sub(skip),
         }
     }
 }
 
 /// An operation that moved `n` bytes.
+#[derive(Clone, Copy)]
+#[repr(C)]
 pub struct Operation {
     pub direction: u8,
     pub n: u64,
@@ -78,6 +102,31 @@ pub struct Operation {
     pub hasty: bool,
 }
 
+impl Operation {
+    /// Nothing moved.
+    pub const NONE: Self = Self {
+        direction: 0,
+        n: 0,
+        segments: Segments {
+            vector: 0,
+            entries: 0,
+            in_kernel: 0,
+            buffer: 0,
+            length: 0,
+        },
+        start: 0,
+        process: Process {
+            policy: 0,
+            flags: 0,
+            start: 0,
+        },
+        sk: 0,
+        pointer: 0,
+        transport: 0,
+        hasty: false,
+    };
+}
+
 /// What in the process did an operation; told where a turn begins.
 #[derive(Clone, Copy)]
 struct Who {
@@ -89,11 +138,11 @@ impl Who {
     const UNKNOWN: Self = Self { flags: 0, token: 0 };
 
     #[inline(always)]
-    fn of(operation: &Operation) -> Self {
+    fn of<K: Helpers>(operation: &Operation) -> Self {
         let waits = operation.sk != 0 && !operation.hasty && kernel::is_blocking(operation.sk);
         Self {
             flags: if waits { BLOCKING } else { 0 },
-            token: python::token(operation.process.start),
+            token: python::token::<K>(operation.process.start),
         }
     }
 }
@@ -107,9 +156,14 @@ pub fn new_id() -> u64 {
     (u64::from(cpu & 0xff) << 56) | (now & 0x00ff_ffff_ffff_ffff)
 }
 
-/// Follows `operation` on `c`, and sends what of it is wanted. `state` is this call's own.
+/// Follows `state.operation` on `c`, and sends what of it is wanted. `state` is this call's own;
+/// `K` is what the kernel has.
 #[inline(always)]
-pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Copying) {
+pub fn operate<K: Helpers>(c: &mut Connection, state: &'static mut Copying) {
+    // Kept in the map: what is handed on by its address would else take room on the stack.
+    let operation: *const Operation = &raw const state.operation;
+    // SAFETY: nobody writes to it before the copy is over.
+    let operation = unsafe { &*operation };
     let Operation {
         direction,
         n,
@@ -145,7 +199,7 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
             c.flags |= LATE_CONNECTION;
             return;
         }
-        who = Who::of(operation);
+        who = Who::of::<K>(operation);
         if before != 0 {
             let mut header = header(Kind::Data, direction, c.id, process.start);
             header.offset = start;
@@ -159,7 +213,7 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
     if segments.vector == 0 && n <= PIECE as u64 && start.wrapping_add(n) <= limit {
         whole(c.id, operation, who);
     } else {
-        copy(state, c.id, operation, who, limit, tail);
+        copy::<K>(state, c.id, operation, who, limit, tail);
     }
 }
 
@@ -217,7 +271,7 @@ fn whole(id: u64, operation: &Operation, who: Who) {
 /// The state stands in a map's memory, not on the stack: there the verifier takes every value
 /// for unknown, so that all steps of the loop look alike to it and are checked once.
 #[inline(always)]
-fn copy(
+fn copy<K: Helpers>(
     state: &'static mut Copying,
     id: u64,
     operation: &Operation,
@@ -242,14 +296,23 @@ fn copy(
     state.tail = tail;
     state.vector = segments.vector;
     state.entries = segments.entries;
+    state.in_kernel = segments.in_kernel;
     state.index = 0;
     state.at = segments.buffer;
     state.left = min(segments.length, n);
     state.done = 0;
     state.sent = 0;
     let mut context: *mut Copying = state;
-    // SAFETY: the callback has the shape that the helper calls, and the state outlives the call.
-    unsafe { bpf_loop(STEPS, step as *mut c_void, (&raw mut context).cast(), 0) };
+    if K::LOOP {
+        // SAFETY: the callback has the shape that the helper calls; the state outlives the call.
+        unsafe { bpf_loop(STEPS, step as *mut c_void, (&raw mut context).cast(), 0) };
+    } else {
+        for _ in 0..FEW_STEPS {
+            if step(0, &raw const context) == STOP {
+                break;
+            }
+        }
+    }
     // SAFETY: the loop is over; nobody else has the state.
     let state = unsafe { &mut *context };
     if state.sent < state.n {
@@ -272,7 +335,7 @@ extern "C" fn step(_: u64, context: *const *mut Copying) -> i64 {
         if s.done >= s.n || s.index >= s.entries {
             return STOP;
         }
-        let [buffer, length] = entry(s.vector, s.index);
+        let [buffer, length] = entry(s.vector, s.index, s.in_kernel);
         s.at = buffer;
         s.left = min(length, s.n - s.done);
         return GO_ON;
@@ -307,22 +370,23 @@ fn announce(c: &mut Connection, operation: &Operation, flags: u32) -> bool {
 /// Not inlined: its frame is given back before bytes are copied.
 #[inline(never)]
 pub fn announce_as(kind: Kind, c: &Connection, operation: &Operation, flags: u32) -> u32 {
-    let mut open = Open {
-        flags: flags | operation.transport,
-        socket: c.socket,
-        ..Open::default()
-    };
-    if c.flags & LATE_CONNECTION != 0 {
-        open.flags |= LATE;
-    }
-    open.pointer = operation.pointer;
-    if operation.sk != 0 {
-        kernel::addresses(operation.sk, &mut open);
-    }
-    let mut header = header(kind, operation.direction, c.id, operation.process.start);
     // SAFETY: the value is a number.
-    header.offset = unsafe { ACCEPTED.get(operation.sk) }.copied().unwrap_or(0);
-    send_open(&header, &open)
+    let accepted = unsafe { ACCEPTED.get(operation.sk) }.copied().unwrap_or(0);
+    let header = || Header {
+        offset: accepted,
+        ..header(kind, operation.direction, c.id, operation.process.start)
+    };
+    send_open(header, |open| {
+        open.flags = flags | operation.transport;
+        open.socket = c.socket;
+        if c.flags & LATE_CONNECTION != 0 {
+            open.flags |= LATE;
+        }
+        open.pointer = operation.pointer;
+        if operation.sk != 0 {
+            kernel::addresses(operation.sk, open);
+        }
+    })
 }
 
 /// The first bytes of the operation, and how many they are.
@@ -354,10 +418,17 @@ const UNREADABLE: [u8; PEEK] = [0xff; PEEK];
 
 /// An entry of an `iovec` array: address and length.
 #[inline(always)]
-fn entry(vector: u64, index: u64) -> [u64; 2] {
-    let at = vector.wrapping_add(index.wrapping_mul(16));
-    // SAFETY: the helper checks the address.
-    match unsafe { read_user(at as *const [u64; 2]) } {
+fn entry(vector: u64, index: u64, in_kernel: u64) -> [u64; 2] {
+    let at = vector.wrapping_add(index.wrapping_mul(16)) as *const [u64; 2];
+    // SAFETY: the helpers check the address.
+    let entry = unsafe {
+        if in_kernel == 0 {
+            read_user(at)
+        } else {
+            bpf_probe_read_kernel(at)
+        }
+    };
+    match entry {
         Ok(entry) => entry,
         Err(_) => {
             count(counter::UNREADABLE, 1);

@@ -7,6 +7,8 @@ use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel};
 use probe_common::offsets::{ABSENT, Offsets};
 use probe_common::record::Open;
 
+use crate::connections::Segments;
+
 #[unsafe(no_mangle)]
 static OFFSETS: Offsets = Offsets::NONE;
 
@@ -16,6 +18,31 @@ const IPPROTO_TCP: u16 = 6;
 const O_NONBLOCK: u32 = 0o4000;
 const SHUTDOWN_BOTH: u8 = 3;
 const SHUTDOWN_RECEIVE: u8 = 1;
+
+/// What a kernel has beside the rest. A program that calls a helper which is not there is refused
+/// whole, so there is one of each kind, and user space loads the one that the kernel takes.
+pub trait Helpers {
+    /// `bpf_loop`, since 5.17.
+    const LOOP: bool;
+    /// `bpf_get_current_task_btf`, since 5.11.
+    const TYPED_TASK: bool;
+}
+
+/// Linux 5.17 and newer.
+pub struct Newer;
+
+impl Helpers for Newer {
+    const LOOP: bool = true;
+    const TYPED_TASK: bool = true;
+}
+
+/// Linux 5.10 to 5.16.
+pub struct Older;
+
+impl Helpers for Older {
+    const LOOP: bool = false;
+    const TYPED_TASK: bool = false;
+}
 
 /// The offset of a field; volatile, or the compiler would fold the value that it has here.
 macro_rules! offset {
@@ -78,12 +105,20 @@ pub fn ids_of(task: u64) -> Option<(u32, u32)> {
 
 /// The `struct sock` behind a descriptor of the current process.
 #[inline(always)]
-pub fn socket_of(fd: u64) -> Option<u64> {
-    // SAFETY: the helper has no preconditions.
-    let task: *const u8 = unsafe { bpf_get_current_task_btf() }.cast();
-    let files = follow(task, offset!(task_files));
-    let fdt = follow(files, offset!(files_fdt));
-    let array = follow(fdt, offset!(fdt_fd)) as u64;
+pub fn socket_of<K: Helpers>(fd: u64) -> Option<u64> {
+    let array = if K::TYPED_TASK {
+        // SAFETY: the helper has no preconditions.
+        let task: *const u8 = unsafe { bpf_get_current_task_btf() }.cast();
+        let files = follow(task, offset!(task_files));
+        let fdt = follow(files, offset!(files_fdt));
+        follow(fdt, offset!(fdt_fd)) as u64
+    } else {
+        // SAFETY: as above.
+        let task = unsafe { bpf_get_current_task() };
+        let files: u64 = read(task, offset!(task_files))?;
+        let fdt: u64 = read(files, offset!(files_fdt))?;
+        read(fdt, offset!(fdt_fd))?
+    };
     let file: u64 = read(array, (fd & 0x00ff_ffff) * 8)?;
     let socket: u64 = read(file, offset!(file_private))?;
     // Of all files only a socket's private data points back at the file.
@@ -92,6 +127,33 @@ pub fn socket_of(fd: u64) -> Option<u64> {
         return None;
     }
     read(socket, offset!(socket_sk)).filter(|sk| *sk != 0)
+}
+
+/// How many arguments `tcp_recvmsg` has.
+#[inline(always)]
+pub fn receive_arguments() -> u16 {
+    offset!(receive_arguments) as u16
+}
+
+/// Where the bytes of a `struct msghdr` are, from where its iterator stands; `None` when they are
+/// not in the memory of the process.
+#[inline(always)]
+pub fn segments(message: u64) -> Option<Segments> {
+    let iterator = message.wrapping_add(offset!(msghdr_iter));
+    let kind: u8 = read(iterator, offset!(iter_type))?;
+    let kind = u64::from(kind) & offset!(iter_type_mask);
+    let skip: u64 = read(iterator, offset!(iter_offset))?;
+    if kind == offset!(kind_ubuf) {
+        let buffer: u64 = read(iterator, offset!(iter_ubuf))?;
+        let count: u64 = read(iterator, offset!(iter_count))?;
+        return Some(Segments::one(buffer.wrapping_add(skip), count));
+    }
+    if kind != offset!(kind_iovec) {
+        return None;
+    }
+    let vector: u64 = read(iterator, offset!(iter_iov))?;
+    let entries: u64 = read(iterator, offset!(iter_segments))?;
+    Some(Segments::many_in_kernel(vector, entries, skip))
 }
 
 /// Whether calls on `sk` wait until they are done; false where that is not known.

@@ -6,6 +6,7 @@
 #![no_main]
 
 mod connections;
+mod functions;
 mod kernel;
 mod maps;
 mod process;

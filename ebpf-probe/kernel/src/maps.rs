@@ -10,10 +10,14 @@ use probe_common::maps::{
 };
 use probe_common::record::{Header, Line};
 
+use crate::connections::Operation;
+
 /// Where a copy stands.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Copying {
+    /// What is copied.
+    pub operation: Operation,
     /// Head of the next record.
     pub header: Header,
     /// Stream offset of the operation's first byte.
@@ -28,6 +32,8 @@ pub struct Copying {
     pub vector: u64,
     /// Its entries.
     pub entries: u64,
+    /// 1 if it stands in the kernel's memory.
+    pub in_kernel: u64,
     /// The entry that `at` is in.
     pub index: u64,
     /// Address of the next byte.
@@ -38,6 +44,39 @@ pub struct Copying {
     pub done: u64,
     /// Bytes up to the end of the last piece that was sent.
     pub sent: u64,
+}
+
+impl Copying {
+    /// Nowhere.
+    pub const NONE: Self = Self {
+        operation: Operation::NONE,
+        header: Header {
+            kind: 0,
+            direction: 0,
+            flags: 0,
+            captured: 0,
+            at: 0,
+            conn: 0,
+            tgid: 0,
+            tid: 0,
+            start: 0,
+            offset: 0,
+            len: 0,
+            token: 0,
+        },
+        start: 0,
+        n: 0,
+        limit: 0,
+        tail: (0, 0),
+        vector: 0,
+        entries: 0,
+        in_kernel: 0,
+        index: 0,
+        at: 0,
+        left: 0,
+        done: 0,
+        sent: 0,
+    };
 }
 
 /// A context of a runtime.
@@ -106,34 +145,34 @@ impl TlsCall {
     pub const NONE: Self = Self {
         now: Entered::NONE,
         around: Entered::NONE,
-        copying: Copying {
-            header: Header {
-                kind: 0,
-                direction: 0,
-                flags: 0,
-                captured: 0,
-                at: 0,
-                conn: 0,
-                tgid: 0,
-                tid: 0,
-                start: 0,
-                offset: 0,
-                len: 0,
-                token: 0,
-            },
-            start: 0,
-            n: 0,
-            limit: 0,
-            tail: (0, 0),
-            vector: 0,
-            entries: 0,
-            index: 0,
-            at: 0,
-            left: 0,
-            done: 0,
-            sent: 0,
-        },
+        copying: Copying::NONE,
     };
+}
+
+/// What a thread does in a function of the kernel: set at the entry, taken at the return.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct KernelCall {
+    /// What of it is of interest, `functions::NOTHING` outside of a call.
+    pub what: u64,
+    /// The socket.
+    pub sk: u64,
+    /// Bytes asked for.
+    pub asked: u64,
+    /// 1 if the caller asked not to wait.
+    pub hasty: u64,
+    /// Address of the `iovec` array in the kernel's memory, 0 for one buffer.
+    pub vector: u64,
+    /// Entries of the array; 0 when the bytes are not in the process's memory.
+    pub entries: u64,
+    /// Address of the first buffer.
+    pub buffer: u64,
+    /// Bytes of the first buffer.
+    pub length: u64,
+    /// The process that makes the call.
+    pub process: Process,
+    /// For the copy at the return, which may be preempted.
+    pub copying: Copying,
 }
 
 #[map]
@@ -152,6 +191,9 @@ pub static TLS_CONNECTIONS: LruHashMap<TlsKey, Connection> =
     LruHashMap::with_max_entries(MAX_CONNECTIONS, 0);
 #[map]
 pub static TLS_CALLS: LruHashMap<u64, TlsCall> = LruHashMap::with_max_entries(MAX_TLS_CALLS, 0);
+#[map]
+pub static KERNEL_CALLS: LruHashMap<u64, KernelCall> =
+    LruHashMap::with_max_entries(MAX_TLS_CALLS, 0);
 /// A grant may come when its connection has closed already, and then nobody takes it away: the
 /// ones that were used longest ago make room.
 #[map]

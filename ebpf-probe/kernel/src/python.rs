@@ -13,12 +13,14 @@ use probe_common::maps::{ContextKey, Python, counter};
 use probe_common::record::{ANCESTORS, FOUND};
 
 use crate::connections::new_id;
-use crate::kernel;
+use crate::kernel::{self, Helpers, Newer, Older};
 use crate::maps::{ACCEPTED, CONTEXTS, ORIGIN, Origin, PYTHON_THREADS, PYTHONS, count};
 use crate::records::send_line;
 
 /// Threads of an interpreter that are looked at.
 const THREADS: u32 = 512;
+/// The same where there is no `bpf_loop`: the verifier walks through each of them.
+const FEW_THREADS: u32 = 32;
 /// Marks a thread whose state was not found; how often stands above it. States are aligned.
 const UNFOUND: u64 = 1;
 /// A thread without a state is looked for this often at once, then every so many times: it may be
@@ -29,8 +31,8 @@ const SEARCH_EVERY: u64 = 16;
 /// The number of the current thread's context, 0 where it has none that says anything. User
 /// space learns first where it comes from. `start` is the process's.
 #[inline(never)]
-pub fn token(start: u64) -> u64 {
-    let Some(key) = current() else {
+pub fn token<K: Helpers>(start: u64) -> u64 {
+    let Some(key) = current::<K>() else {
         return 0;
     };
     if CONTEXTS.get_ptr_mut(key).is_none() {
@@ -98,6 +100,16 @@ fn is_whole(key: &ContextKey, token: u64, parent: Option<*mut Origin>) -> bool {
 /// `PyContext_CopyCurrent` returned: a new context, which descends from the current one.
 #[uretprobe]
 pub fn python_copied(ctx: RetProbeContext) -> u32 {
+    copied::<Newer>(&ctx)
+}
+
+#[uretprobe]
+pub fn python_copied_older(ctx: RetProbeContext) -> u32 {
+    copied::<Older>(&ctx)
+}
+
+#[inline(always)]
+fn copied<K: Helpers>(ctx: &RetProbeContext) -> u32 {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let address: u64 = ctx.ret();
     if address == 0 || PYTHONS.get_ptr(tgid).is_none() {
@@ -108,7 +120,7 @@ pub fn python_copied(ctx: RetProbeContext) -> u32 {
         tgid,
         pad: 0,
     };
-    let parent = current().and_then(|key| {
+    let parent = current::<K>().and_then(|key| {
         if CONTEXTS.get_ptr_mut(key).is_none() {
             found(&key);
         }
@@ -160,29 +172,46 @@ pub fn python_made(ctx: RetProbeContext) -> u32 {
     0
 }
 
-/// A connection was accepted.
+/// A connection was accepted and has this descriptor.
 #[inline(always)]
-pub fn accepted(fd: u64) {
+pub fn accepted_as<K: Helpers>(fd: u64) {
+    if has_contexts()
+        && let Some(sk) = kernel::socket_of::<K>(fd)
+    {
+        accept(sk);
+    }
+}
+
+/// A connection was accepted, unless `sk` is 0.
+#[inline(always)]
+pub fn accepted(sk: u64) {
+    if sk != 0 && has_contexts() {
+        accept(sk);
+    }
+}
+
+#[inline(always)]
+fn has_contexts() -> bool {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    if PYTHONS.get_ptr(tgid).is_none() {
-        return;
-    }
-    if let Some(sk) = kernel::socket_of(fd) {
-        // SAFETY: the helper has no preconditions.
-        let now = unsafe { bpf_ktime_get_ns() };
-        let _ = ACCEPTED.insert(sk, now, 0);
-    }
+    PYTHONS.get_ptr(tgid).is_some()
+}
+
+#[inline(always)]
+fn accept(sk: u64) {
+    // SAFETY: the helper has no preconditions.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let _ = ACCEPTED.insert(sk, now, 0);
 }
 
 /// The context that the current thread has entered.
 #[inline(never)]
-fn current() -> Option<ContextKey> {
+fn current<K: Helpers>() -> Option<ContextKey> {
     let ids = bpf_get_current_pid_tgid();
     let tgid = (ids >> 32) as u32;
     // SAFETY: the value is read as numbers only, and replaced whole.
     let python = unsafe { &*PYTHONS.get_ptr(tgid)? };
     let interpreter = interpreter(python)?;
-    let state = state(python, ids, interpreter)?;
+    let state = state::<K>(python, ids, interpreter)?;
     let address: u64 = user(state + u64::from(python.context)).filter(|a| *a != 0)?;
     if user::<u64>(address + Python::TYPE)? != python.context_type {
         return None;
@@ -205,7 +234,7 @@ fn interpreter(python: &Python) -> Option<u64> {
 
 /// The state of the current thread.
 #[inline(always)]
-fn state(python: &Python, ids: u64, interpreter: u64) -> Option<u64> {
+fn state<K: Helpers>(python: &Python, ids: u64, interpreter: u64) -> Option<u64> {
     let thread = kernel::thread_pointer();
     if thread == 0 {
         return None;
@@ -238,8 +267,16 @@ fn state(python: &Python, ids: u64, interpreter: u64) -> Option<u64> {
     }
     walk.state = user(interpreter + u64::from(python.threads))?;
     let context: *mut Walk = &raw mut walk;
-    // SAFETY: the callback has the shape that the helper calls, and the walk outlives the call.
-    unsafe { bpf_loop(THREADS, step as *mut c_void, context.cast(), 0) };
+    if K::LOOP {
+        // SAFETY: the callback has the shape that the helper calls; the walk outlives the call.
+        unsafe { bpf_loop(THREADS, step as *mut c_void, context.cast(), 0) };
+    } else {
+        for _ in 0..FEW_THREADS {
+            if step(0, context) == STOP {
+                break;
+            }
+        }
+    }
     if walk.found == 0 {
         count(counter::NO_CONTEXT, 1);
         let _ = PYTHON_THREADS.insert(ids, (missed + 1) << 1 | UNFOUND, 0);
@@ -270,19 +307,22 @@ impl Walk {
     }
 }
 
+const GO_ON: i64 = 0;
+const STOP: i64 = 1;
+
 /// One thread of the interpreter.
 extern "C" fn step(_: u64, walk: *mut Walk) -> i64 {
     // SAFETY: the helper hands over what `state` gave it.
     let walk = unsafe { &mut *walk };
     if walk.state == 0 {
-        return 1;
+        return STOP;
     }
     if walk.is_ours() {
         walk.found = walk.state;
-        return 1;
+        return STOP;
     }
     walk.state = user(walk.state + walk.next).unwrap_or(0);
-    0
+    GO_ON
 }
 
 #[inline(always)]

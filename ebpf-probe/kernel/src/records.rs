@@ -99,17 +99,19 @@ pub fn has_room() -> bool {
     RING.query(BPF_RB_AVAIL_DATA.into()) < RING.query(BPF_RB_RING_SIZE.into()) / 2
 }
 
-/// Sends a header and what is known of the connection; 0 when the ring is full.
+/// Sends a header and what is known of the connection, both made in their place in the ring: on
+/// the stack there is no room. 0 when the ring is full.
 #[inline(always)]
-pub fn send_open(header: &Header, open: &Open) -> u32 {
+pub fn send_open(header: impl FnOnce() -> Header, fill: impl FnOnce(&mut Open)) -> u32 {
     match RING.reserve::<OpenSlot>(0) {
         Some(mut slot) => {
             let at = slot.as_mut_ptr();
             // SAFETY: the slot is reserved, aligned to 8 bytes and large enough.
             unsafe {
-                addr_of_mut!((*at).header).write(*header);
+                addr_of_mut!((*at).header).write(header());
                 addr_of_mut!((*at).header.captured).write(size_of::<Open>() as u32);
-                addr_of_mut!((*at).open).write(*open);
+                addr_of_mut!((*at).open).write(Open::default());
+                fill(&mut (*at).open);
             }
             slot.submit(FORCE_WAKEUP);
             1

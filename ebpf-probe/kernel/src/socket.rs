@@ -1,4 +1,5 @@
-//! The socket tap for kernels without kprobes: one hook at the end of every system call.
+//! What moves over sockets, and the socket tap for kernels that let programs hang on no function:
+//! one hook at the end of every system call.
 //!
 //! At `sys_exit` the registers still hold the arguments, so no hook at the entry is needed and
 //! nothing is kept between the two. The bytes are there too, for writes as well as for reads,
@@ -13,8 +14,8 @@ use probe_common::maps::{PROCESS_HELD, Process, counter};
 use probe_common::record::{IN, Kind, OUT};
 
 use crate::connections::{Operation, Segments, is_done, new_id, operate};
-use crate::kernel;
-use crate::maps::{ACCEPTED, GRANTS, SCRATCH, SOCKETS, TLS_CALLS, count};
+use crate::kernel::{self, Helpers, Newer, Older};
+use crate::maps::{ACCEPTED, Copying, GRANTS, SCRATCH, SOCKETS, TLS_CALLS, count};
 use crate::process;
 use crate::python;
 use crate::records::{header, send, send_with};
@@ -60,11 +61,11 @@ const SIGSTOP: u32 = 19;
 const PROT_EXEC: u64 = 4;
 const MAP_ANONYMOUS: u64 = 0x20;
 const MSG_PEEK: u64 = 2;
-const MSG_DONTWAIT: u64 = 0x40;
+pub const MSG_DONTWAIT: u64 = 0x40;
 const MSG_TRUNC: u64 = 0x20;
 const MSG_ERRQUEUE: u64 = 0x2000;
 /// Flags of a receive that moves no bytes out of the stream, or none into the buffer.
-const MSG_NOT_DATA: u64 = MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE;
+pub const MSG_NOT_DATA: u64 = MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE;
 
 const TCP_SYN_SENT: i32 = 2;
 const TCP_SYN_RECV: i32 = 3;
@@ -74,6 +75,16 @@ const TCP_LAST_ACK: i32 = 9;
 
 #[btf_tracepoint(function = "sys_exit")]
 pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
+    call_ended::<Newer>(&ctx)
+}
+
+#[btf_tracepoint(function = "sys_exit")]
+pub fn sys_exit_older(ctx: BtfTracePointContext) -> i32 {
+    call_ended::<Older>(&ctx)
+}
+
+#[inline(always)]
+fn call_ended<K: Helpers>(ctx: &BtfTracePointContext) -> i32 {
     let registers: *const Registers = ctx.arg(0);
     let returned: i64 = ctx.arg(1);
     if returned < 0 {
@@ -86,7 +97,7 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         WRITE | WRITEV | SENDTO | SENDMSG | SENDMMSG | PWRITEV2 => OUT,
         MMAP => return mapped(registers),
         ACCEPT | ACCEPT4 => {
-            python::accepted(returned as u64);
+            python::accepted_as::<K>(returned as u64);
             return 0;
         }
         _ => return 0,
@@ -98,17 +109,32 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         count(counter::COMPAT, 1);
         return 0;
     }
-    let Some(sk) = kernel::socket_of(registers.di) else {
+    let Some(sk) = kernel::socket_of::<K>(registers.di) else {
         return 0;
     };
     if returned == 0 {
         if direction == IN {
-            end_of_stream(registers, sk, process);
+            let asked = match registers.orig_ax {
+                READ | RECVFROM => registers.dx,
+                _ => 1,
+            };
+            end_of_stream(asked, sk, process);
         }
         return 0;
     }
-    if let Some((n, segments)) = bytes_of(registers, returned as u64) {
-        moved(sk, direction, n, segments, process, is_hasty(registers));
+    if let Some((n, segments)) = bytes_of(registers, returned as u64)
+        && let Some(scratch) = SCRATCH.get_ptr_mut(0)
+    {
+        let what = Moved {
+            sk,
+            direction,
+            n,
+            segments,
+            process,
+            hasty: is_hasty(registers),
+        };
+        // SAFETY: no other program runs on this CPU before this one ends.
+        moved::<K>(&what, unsafe { &mut *scratch });
     }
     0
 }
@@ -150,9 +176,28 @@ fn bytes_of(registers: &Registers, returned: u64) -> Option<(u64, Segments)> {
     Some((n, Segments::many(vector.0, vector.1)))
 }
 
-/// `n` bytes moved over `sk`.
+/// `n` bytes that moved over a socket.
+pub struct Moved {
+    pub sk: u64,
+    pub direction: u8,
+    pub n: u64,
+    pub segments: Segments,
+    pub process: Process,
+    /// The caller asked not to wait.
+    pub hasty: bool,
+}
+
+/// Bytes moved. `scratch` is this call's own.
 #[inline(always)]
-fn moved(sk: u64, direction: u8, n: u64, segments: Segments, process: Process, hasty: bool) {
+pub fn moved<K: Helpers>(what: &Moved, scratch: &'static mut Copying) {
+    let Moved {
+        sk,
+        direction,
+        n,
+        segments,
+        process,
+        hasty,
+    } = *what;
     let Some(c) = connection(sk, direction, n) else {
         return;
     };
@@ -184,26 +229,18 @@ fn moved(sk: u64, direction: u8, n: u64, segments: Segments, process: Process, h
     if is_done(c) {
         return;
     }
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else {
-        return;
+    scratch.operation = Operation {
+        direction,
+        n,
+        segments,
+        start,
+        process,
+        sk,
+        pointer: sk,
+        transport: 0,
+        hasty,
     };
-    // SAFETY: no other program runs on this CPU before this one ends.
-    let scratch = unsafe { &mut *scratch };
-    operate(
-        c,
-        &Operation {
-            direction,
-            n,
-            segments,
-            start,
-            process,
-            sk,
-            pointer: sk,
-            transport: 0,
-            hasty,
-        },
-        scratch,
-    );
+    operate::<K>(c, scratch);
     if c.flags & ENDED != 0 && direction == IN && !kernel::has_unread(sk) {
         forget(sk, c, IN);
     }
@@ -276,13 +313,9 @@ fn bind(sk: u64, c: &mut Connection) {
     }
 }
 
-/// A read of nothing: the peer sends no more.
+/// A read of nothing, though `asked` bytes were: the peer sends no more.
 #[inline(always)]
-fn end_of_stream(registers: &Registers, sk: u64, process: Process) {
-    let asked = match registers.orig_ax {
-        READ | RECVFROM => registers.dx,
-        _ => 1,
-    };
+pub fn end_of_stream(asked: u64, sk: u64, process: Process) {
     if asked == 0 {
         return;
     }
@@ -298,23 +331,34 @@ fn end_of_stream(registers: &Registers, sk: u64, process: Process) {
 /// A file was mapped executable: perhaps a TLS library.
 #[inline(always)]
 fn mapped(registers: &Registers) -> i32 {
-    if registers.dx & PROT_EXEC != 0
-        && registers.r10 & MAP_ANONYMOUS == 0
+    if is_code(registers.dx, registers.r10)
         && let Some(process) = process::current()
     {
-        let header = header(Kind::Map, IN, 0, process.start);
-        if process.flags & PROCESS_HELD == 0 {
-            send(&header);
-        } else {
-            // Before the record: whoever lets it go on must find the stop pending at least. And
-            // never without a record: nobody would let it go on.
-            // SAFETY: the helper has no preconditions.
-            send_with(&header, || unsafe {
-                bpf_send_signal(SIGSTOP);
-            });
-        }
+        code_mapped(process);
     }
     0
+}
+
+/// Whether `mmap` was asked to map a file executable.
+#[inline(always)]
+pub const fn is_code(protection: u64, flags: u64) -> bool {
+    protection & PROT_EXEC != 0 && flags & MAP_ANONYMOUS == 0
+}
+
+/// Tells of a file that was mapped executable, and stops the process if it is to be held.
+#[inline(always)]
+pub fn code_mapped(process: Process) {
+    let header = header(Kind::Map, IN, 0, process.start);
+    if process.flags & PROCESS_HELD == 0 {
+        send(&header);
+    } else {
+        // Before the record: whoever lets it go on must find the stop pending at least. And
+        // never without a record: nobody would let it go on.
+        // SAFETY: the helper has no preconditions.
+        send_with(&header, || unsafe {
+            bpf_send_signal(SIGSTOP);
+        });
+    }
 }
 
 /// Sockets end here, whoever held them.

@@ -10,6 +10,7 @@ use probe_common::maps::{TlsKey, counter};
 use probe_common::record::{IN, Kind, OUT, TLS};
 
 use crate::connections::{Operation, Segments, announce_as, new_id, operate};
+use crate::kernel::{Helpers, Newer, Older};
 use crate::maps::{Entered, GRANTS, SOCKETS, TLS_CALLS, TLS_CONNECTIONS, TlsCall, count};
 use crate::process;
 use crate::records::{header, send};
@@ -78,12 +79,13 @@ fn stack_of(registers: *const pt_regs) -> u64 {
     unsafe { (*registers).rsp }
 }
 
+/// What a thread's place holds at first. It is too large for the stack.
+const NO_CALL: &TlsCall = &TlsCall::NONE;
+
 /// The place of a thread is made once; the oldest ones are thrown out by the map.
-///
-/// Not inlined: its frame is large and is given back at once.
-#[inline(never)]
+#[inline(always)]
 fn first_call(thread: u64) -> i32 {
-    match TLS_CALLS.insert(thread, TlsCall::NONE, 0) {
+    match TLS_CALLS.insert(thread, NO_CALL, 0) {
         Ok(()) => 0,
         Err(error) => error,
     }
@@ -91,6 +93,16 @@ fn first_call(thread: u64) -> i32 {
 
 #[uretprobe]
 pub fn tls_return(ctx: RetProbeContext) -> u32 {
+    returned::<Newer>(&ctx)
+}
+
+#[uretprobe]
+pub fn tls_return_older(ctx: RetProbeContext) -> u32 {
+    returned::<Older>(&ctx)
+}
+
+#[inline(always)]
+fn returned<K: Helpers>(ctx: &RetProbeContext) -> u32 {
     let thread = bpf_get_current_pid_tgid();
     let Some(call) = TLS_CALLS.get_ptr_mut(thread) else {
         // Of a process that is not opted in nobody expects an entry.
@@ -145,7 +157,7 @@ pub fn tls_return(ctx: RetProbeContext) -> u32 {
     };
     let direction = if direction == u64::from(IN) { IN } else { OUT };
     let start = c.side(direction).offset;
-    let operation = Operation {
+    call.copying.operation = Operation {
         direction,
         n,
         segments: Segments::one(buffer, n),
@@ -157,9 +169,9 @@ pub fn tls_return(ctx: RetProbeContext) -> u32 {
         hasty: false,
     };
     if sk != 0 && c.socket == 0 {
-        bind(c, &operation);
+        bind(c, &call.copying.operation);
     }
-    operate(c, &operation, &mut call.copying);
+    operate::<K>(c, &mut call.copying);
     0
 }
 

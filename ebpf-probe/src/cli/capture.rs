@@ -33,6 +33,8 @@ pub(super) struct Setup {
     pub(super) content_cap: usize,
     /// Bytes of the ring.
     pub(super) ring: u32,
+    /// The socket tap, if not the best one.
+    pub(super) tap: Option<kernel::Tap>,
     /// Where resources are kept.
     pub(super) registry: Arc<Registry>,
     /// The probe's own counters.
@@ -62,7 +64,7 @@ impl Capture {
             );
         }
         descriptors::raise();
-        let (feed, control) = kernel::load(setup.ring)?;
+        let (feed, control) = kernel::load(setup.ring, setup.tap)?;
         let (requests, asked) = queue();
         let (facts, known) = channel();
         let discovery = Discovery::new(

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use crate::discover::host;
 use crate::discover::inspect::{self, MappedFile, Report};
-use crate::kernel;
+use crate::kernel::{self, Tap};
 use crate::view::escape::escape;
 
 /// Options of `doctor`.
@@ -12,6 +12,9 @@ use crate::view::escape::escape;
 pub(super) struct Args {
     /// Look at this process too.
     pid: Option<u32>,
+    /// Try this socket tap instead of the best one.
+    #[arg(long, value_enum)]
+    tap: Option<Tap>,
 }
 
 /// Says what can be seen; the exit code is 0 only if all is well.
@@ -22,10 +25,10 @@ pub(super) fn run(args: &Args) -> u8 {
         well &= finding.ok;
         line(finding.ok, finding.what, &finding.found, finding.advice);
     }
-    let programs = kernel::load(1 << 20);
+    let programs = kernel::load(1 << 20, args.tap);
     let loads = programs.is_ok();
     match programs {
-        Ok(_) => {
+        Ok((_, control)) => {
             line(true, "programs", "the kernel takes them", "");
             line(
                 true,
@@ -33,7 +36,7 @@ pub(super) fn run(args: &Args) -> u8 {
                 "tracepoints sched_process_exec, _fork, _exit",
                 "",
             );
-            line(true, "socket tap", SOCKET_TAP, "");
+            socket_tap(&control);
             line(
                 true,
                 "TLS tap",
@@ -43,12 +46,7 @@ pub(super) fn run(args: &Args) -> u8 {
         }
         Err(error) => {
             well = false;
-            line(
-                false,
-                "programs",
-                &format!("{error:#}"),
-                "see the lines above",
-            );
+            refused(&error);
         }
     }
     if let Some(pid) = args.pid {
@@ -58,7 +56,33 @@ pub(super) fn run(args: &Args) -> u8 {
 }
 
 const HTTP2: &str = "not read: its connections are counted (kaos_probe_http2_connections_total) and named by --log info";
-const SOCKET_TAP: &str = "tracepoints sys_exit, inet_sock_set_state and tcp_destroy_sock: they work on kernels without kprobes too";
+
+/// Says which socket tap was taken, and why not a better one.
+fn socket_tap(control: &kernel::Control) {
+    let (tap, refused) = control.tap();
+    let hooks = match tap {
+        Tap::Fentry => "fentry and fexit of tcp_sendmsg, tcp_recvmsg and ksys_mmap_pgoff",
+        Tap::Kprobe => "kprobe and kretprobe of tcp_sendmsg, tcp_recvmsg and ksys_mmap_pgoff",
+        Tap::Syscalls => "tracepoint sys_exit: it works on kernels without kprobes too",
+    };
+    line(true, "socket tap", &format!("{}: {hooks}", tap.name()), "");
+    for (better, why) in refused {
+        let why = why.lines().next().unwrap_or_default();
+        line(true, "", &format!("not {}: {why}", better.name()), "");
+    }
+}
+
+/// Says why the programs were not taken; the verifier's log has many lines.
+fn refused(error: &anyhow::Error) {
+    let text = format!("{error:#}");
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    line(false, "programs", first, "");
+    for more in lines {
+        say(&format!("      {}", escape(more)));
+    }
+    say(&format!("      {:<16} to do: see the lines above", ""));
+}
 
 /// Says what is seen of a process, if the programs load; whether all is.
 fn process(pid: u32, loads: bool) -> bool {

@@ -40,6 +40,8 @@ pub(super) struct OutputSettings {
     pub(super) content_bytes: Option<usize>,
     pub(super) command_lines: Option<bool>,
     pub(super) ring: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tap: Option<String>,
 }
 
 /// What the command line says, with the defaults of what it does not.
@@ -209,8 +211,10 @@ otel:
             let error = parse(bad).unwrap_err();
             assert!(format!("{error:#}").contains(word), "{error:#}");
         }
-        let bad = parse("output: {ring: 1000}").unwrap();
-        let output = Line::parse_from(["agent"]).output;
-        assert!(output.over(&bad.output, &|_| false).is_err());
+        for bad in ["output: {ring: 1000}", "output: {tap: beer}"] {
+            let file = parse(bad).unwrap();
+            let output = Line::parse_from(["agent"]).output;
+            assert!(output.over(&file.output, &|_| false).is_err(), "{bad}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
+use clap::ValueEnum as _;
 use probe_common::maps::{POLICY_HEADS, counter};
 use probe_core::conventions::{Conventions, Profile};
 use probe_core::stitch;
@@ -14,6 +15,7 @@ use crate::discover::{Counted, Options, Selector};
 use crate::export::config::Config;
 use crate::export::resource::Registry;
 use crate::export::{Exporter, selfmetrics};
+use crate::kernel::Tap;
 use crate::kubernetes::Node;
 use crate::pipeline::Leaving;
 
@@ -56,6 +58,9 @@ pub(super) struct Output {
     /// Bytes of the ring between the kernel and the probe, a power of two.
     #[arg(long, default_value_t = probe_common::maps::RING, value_name = "BYTES", value_parser = ring, help_heading = "Limits")]
     ring: u32,
+    /// Hang the socket tap on this instead of the best that the kernel takes.
+    #[arg(long, value_enum, help_heading = "Limits")]
+    tap: Option<Tap>,
 }
 
 fn ring(text: &str) -> Result<u32, String> {
@@ -126,6 +131,7 @@ impl Output {
             },
             content_cap: if self.content { self.content_bytes } else { 0 },
             ring: self.ring,
+            tap: self.tap,
             registry: Arc::clone(&sinks.registry),
             counters: sinks.counters.clone(),
             counted: Box::new(move |counted| publish(&counters, counted)),
@@ -158,6 +164,10 @@ impl Output {
         if let Some(bytes) = file.ring.filter(|_| !is_given("ring")) {
             output.ring = ring_of(bytes).map_err(|why| anyhow!("output: ring: {why}"))?;
         }
+        if let Some(name) = file.tap.as_ref().filter(|_| !is_given("tap")) {
+            let tap = Tap::from_str(name, false).map_err(|why| anyhow!("output: tap: {why}"))?;
+            output.tap = Some(tap);
+        }
         Ok(output)
     }
 
@@ -171,6 +181,7 @@ impl Output {
             content_bytes: Some(self.content_bytes),
             command_lines: Some(self.command_lines),
             ring: Some(self.ring),
+            tap: self.tap.map(|tap| tap.name().to_owned()),
         }
     }
 

@@ -37,9 +37,9 @@ fn kernel() -> Finding {
     let release = read("/proc/sys/kernel/osrelease");
     Finding {
         what: "kernel",
-        ok: version(&release).is_some_and(|version| version >= (5, 17)),
+        ok: version(&release).is_some_and(|version| version >= (5, 10)),
         found: release,
-        advice: "a kernel of 5.17 or newer is needed",
+        advice: "a kernel of 5.10 or newer is needed",
     }
 }
 

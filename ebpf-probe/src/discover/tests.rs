@@ -4,13 +4,12 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::MutexGuard;
 
 use probe_common::maps::POLICY_FULL;
 use probe_common::record::{Header, Kind};
 
 use super::*;
-use crate::kernel::tests::alone;
+use crate::kernel::tests::{Alone, alone};
 use crate::kernel::{self, Feed};
 
 /// The smallest ring: it is soon full.
@@ -46,8 +45,6 @@ impl Drop for Shell {
     }
 }
 
-type Alone = MutexGuard<'static, ()>;
-
 fn discovery(selectors: Vec<Selector>) -> (Alone, Feed, Discovery) {
     let alone = alone();
     let options = Options {
@@ -58,7 +55,8 @@ fn discovery(selectors: Vec<Selector>) -> (Alone, Feed, Discovery) {
         node: None,
         forget: true,
     };
-    let (feed, control) = kernel::load(RING).expect("these tests want root and a kernel with BTF");
+    let (feed, control) =
+        kernel::load(RING, None).expect("these tests want root and a kernel with BTF");
     let (facts, _) = std::sync::mpsc::channel();
     let registry = Arc::new(Registry::default());
     let counted = Box::new(|_: &Counted| ());

@@ -28,6 +28,8 @@ pub(crate) struct Btf<'a> {
 const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_ENUM: u32 = 6;
+const KIND_FUNCTION: u32 = 12;
 /// How deep anonymous members and qualifiers are followed.
 const DEPTH: u32 = 8;
 
@@ -73,12 +75,34 @@ impl<'a> Btf<'a> {
         Some(total)
     }
 
+    /// Value of an enumerator, in the enumeration `name`; 32 bits wide.
+    pub(crate) fn enumerator(&self, name: &str, of: &str) -> Option<u32> {
+        let at = self.named(KIND_ENUM, name)?;
+        let n = vlen(u32_at(self.types, at + 4)?) as usize;
+        let mut each = (0..n).map(|i| at + 12 + i * 8);
+        let found = each.find(|at| self.name_at(*at) == Some(of.as_bytes()))?;
+        u32_at(self.types, found + 4)
+    }
+
+    /// How many parameters a function has that programs can be attached to.
+    pub(crate) fn parameters(&self, function: &str) -> Option<u32> {
+        let at = self.named(KIND_FUNCTION, function)?;
+        let prototype = self.resolve(u32_at(self.types, at + 8)?)?;
+        Some(vlen(u32_at(self.types, prototype + 4)?))
+    }
+
     fn structure(&self, name: &str) -> Option<usize> {
+        self.named(KIND_STRUCT, name)
+    }
+
+    /// Where the type of this kind and name starts; those of which only the name is known are
+    /// passed over.
+    fn named(&self, wanted: u32, name: &str) -> Option<usize> {
         self.starts.iter().map(|s| *s as usize).find(|at| {
             let info = u32_at(self.types, at + 4).unwrap_or(0);
-            kind(info) == KIND_STRUCT
-                && vlen(info) > 0
-                && self.name_at(*at) == Some(name.as_bytes())
+            // What stands there of a function is its linkage.
+            let known = vlen(info) > 0 || wanted == KIND_FUNCTION;
+            kind(info) == wanted && known && self.name_at(*at) == Some(name.as_bytes())
         })
     }
 
@@ -164,9 +188,10 @@ fn u32_at(b: &[u8], at: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// `struct outer { int a; union { struct { int b; int c; }; long d; }; struct in ns; }`
+    /// `struct outer { int a; union { struct { int b; int c; }; long d; }; struct in ns; }`,
+    /// `enum few { one = 1, nine = 9 }` and `int inum(int a, int b)`
     fn blob() -> Vec<u8> {
-        let strings = b"\0outer\0a\0b\0c\0d\0ns\0inner\0inum\0int\0";
+        let strings = b"\0outer\0a\0b\0c\0d\0ns\0inner\0inum\0int\0few\0one\0nine\0";
         let name = |s: &str| {
             let s = format!("\0{s}\0");
             let at = strings
@@ -212,6 +237,19 @@ mod tests {
                 5,
                 128,
             ],
+            // 7: enum few
+            vec![
+                name("few"),
+                record(6, 2),
+                4,
+                name("one"),
+                1,
+                name("nine"),
+                9,
+            ],
+            // 8: its prototype, 9: the function
+            vec![0, record(13, 2), 1, name("a"), 1, name("b"), 1],
+            vec![name("inum"), record(12, 0), 8],
         ]
         .concat();
         let types: Vec<u8> = words.iter().flat_map(|w| w.to_ne_bytes()).collect();
@@ -249,11 +287,30 @@ mod tests {
     }
 
     #[test]
+    fn parameters_are_counted() {
+        let blob = blob();
+        let btf = Btf::parse(&blob).unwrap();
+        assert_eq!(btf.parameters("inum"), Some(2));
+        assert_eq!(btf.parameters("outer"), None, "a structure");
+    }
+
+    #[test]
+    fn enumerators_are_found_by_name() {
+        let blob = blob();
+        let btf = Btf::parse(&blob).unwrap();
+        assert_eq!(btf.enumerator("few", "nine"), Some(9));
+        assert_eq!(btf.enumerator("few", "ten"), None);
+        assert_eq!(btf.enumerator("outer", "a"), None, "a structure");
+    }
+
+    #[test]
     fn a_cut_blob_is_an_error_or_finds_nothing() {
         let blob = blob();
         for n in 0..blob.len() {
             if let Ok(btf) = Btf::parse(&blob[..n]) {
                 btf.offset("outer", "ns.inum");
+                btf.enumerator("few", "nine");
+                btf.parameters("inum");
             }
         }
         assert_eq!(Btf::parse(b"\x00\x00").err(), Some(BtfError::Magic));

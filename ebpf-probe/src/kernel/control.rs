@@ -6,13 +6,13 @@ use anyhow::{Context as _, anyhow};
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use aya::programs::UProbe;
-use aya::programs::tp_btf::BtfTracePointLinkId;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope};
 use probe_common::maps::{POLICY_OFF, Process, Python, Settings, counter};
 
 use super::feed::take;
+use super::helpers::Helpers;
 use super::pod::Pod;
-use super::{SOCKET_TAP, attach, tracepoint_program};
+use super::tap::{SocketTap, Tap};
 
 /// Values of `probe_common::maps::counter`, summed over the CPUs.
 pub(crate) type Counters = [u64; counter::COUNT as usize];
@@ -34,12 +34,12 @@ const UPROBES: [&str; 10] = [
 /// Sets policies and attaches probes.
 pub(crate) struct Control {
     ebpf: Ebpf,
+    helpers: Helpers,
     processes: HashMap<MapData, u32, Pod<Process>>,
     pythons: HashMap<MapData, u32, Pod<Python>>,
     settings: Array<MapData, Pod<Settings>>,
     counters: PerCpuArray<MapData, u64>,
-    /// The socket tap, while it is attached.
-    sockets: Option<BtfTracePointLinkId>,
+    sockets: SocketTap,
 }
 
 /// A place where a program is attached.
@@ -50,8 +50,12 @@ pub(crate) struct Attached {
 }
 
 impl Control {
-    pub(super) fn new(mut ebpf: Ebpf) -> anyhow::Result<Self> {
-        for name in UPROBES {
+    pub(super) fn new(
+        mut ebpf: Ebpf,
+        helpers: Helpers,
+        sockets: SocketTap,
+    ) -> anyhow::Result<Self> {
+        for name in UPROBES.map(|name| helpers.program(name)) {
             uprobe(&mut ebpf, name)?
                 .load()
                 .with_context(|| format!("the kernel refused the program {name}"))?;
@@ -62,7 +66,8 @@ impl Control {
             settings: Array::try_from(take(&mut ebpf, "SETTINGS")?)?,
             counters: PerCpuArray::try_from(take(&mut ebpf, "COUNTERS")?)?,
             ebpf,
-            sockets: None,
+            helpers,
+            sockets,
         })
     }
 
@@ -101,23 +106,25 @@ impl Control {
 
     /// Attaches the socket tap if the policy needs it.
     fn tap_sockets_for(&mut self, policy: u32) -> anyhow::Result<()> {
-        if policy != POLICY_OFF && self.sockets.is_none() {
-            self.sockets = Some(attach(&mut self.ebpf, SOCKET_TAP.0)?);
+        if policy != POLICY_OFF {
+            self.sockets.attach(&mut self.ebpf)?;
         }
         Ok(())
+    }
+
+    /// The socket tap, and why those that would be better were not taken.
+    pub(crate) fn tap(&self) -> (Tap, &[(Tap, String)]) {
+        self.sockets.chosen()
     }
 
     #[cfg(test)]
     pub(super) const fn taps_sockets(&self) -> bool {
-        self.sockets.is_some()
+        self.sockets.is_attached()
     }
 
     /// Detaches the socket tap: no process is opted in now. The next policy attaches it again.
     pub(crate) fn rest(&mut self) -> anyhow::Result<()> {
-        if let Some(link) = self.sockets.take() {
-            tracepoint_program(&mut self.ebpf, SOCKET_TAP.0)?.detach(link)?;
-        }
-        Ok(())
+        self.sockets.detach(&mut self.ebpf)
     }
 
     /// Takes every program away, and gives the processes that still had a policy: whoever was
@@ -156,6 +163,7 @@ impl Control {
         file: &Path,
         offset: u64,
     ) -> anyhow::Result<Attached> {
+        let program = self.helpers.program(program);
         let link = uprobe(&mut self.ebpf, program)?
             .attach(
                 UProbeAttachLocation::AbsoluteOffset(offset),

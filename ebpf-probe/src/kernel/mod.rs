@@ -6,20 +6,25 @@
 mod btf;
 mod control;
 mod feed;
+mod helpers;
 mod memory;
 mod offsets;
 mod pod;
+mod tap;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use anyhow::{Context as _, anyhow};
-use aya::programs::BtfTracePoint;
 use aya::programs::tp_btf::BtfTracePointLinkId;
+use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel, include_bytes_aligned};
 
 pub(crate) use control::{Attached, Control, Counters};
 pub(crate) use feed::Feed;
+use helpers::Helpers;
 pub(crate) use offsets::VMLINUX;
+use tap::SocketTap;
+pub(crate) use tap::Tap;
 
 static OBJECT: &[u8] = include_bytes_aligned!(env!("KAOS_BPF_OBJECT"));
 
@@ -32,31 +37,74 @@ const TRACEPOINTS: [(&str, &str); 5] = [
     ("process_exit", "sched_process_exit"),
 ];
 
-/// The socket tap, and its tracepoint. While it is attached every system call of the host takes
-/// the kernel's slower way, so it is only while some process is opted in.
-const SOCKET_TAP: (&str, &str) = ("sys_exit", "sys_exit");
-
 /// Loads the programs and starts the process tap. Nothing is captured until a policy says so.
-pub(crate) fn load(ring_bytes: u32) -> anyhow::Result<(Feed, Control)> {
-    let offsets = pod::Pod(offsets::of_this_kernel()?);
+/// The socket tap is `tap`, or the best one that the kernel takes.
+///
+/// The error of a program that the verifier refused holds the end of the verifier's log.
+pub(crate) fn load(ring_bytes: u32, tap: Option<Tap>) -> anyhow::Result<(Feed, Control)> {
+    load_for(None, tap, ring_bytes)
+}
+
+/// [`load`] with the programs for these helpers, if not for those that this kernel has.
+fn load_for(
+    helpers: Option<Helpers>,
+    tap: Option<Tap>,
+    ring_bytes: u32,
+) -> anyhow::Result<(Feed, Control)> {
+    let with = |log| load_with(helpers, tap, ring_bytes, log);
+    match with(VerifierLogLevel::DISABLE) {
+        // To write the log takes seconds, so it is asked for only when there is something to read.
+        Err(error) if refusal(&error).is_some() => with(VerifierLogLevel::DEBUG).map_err(|again| {
+            let short = refusal(&again);
+            short.unwrap_or(again)
+        }),
+        done => done,
+    }
+}
+
+/// Lines of the verifier's log that are shown.
+const LOG_LINES: usize = 40;
+
+/// `error` with no more than the end of the verifier's log, if it says that a program was refused.
+fn refusal(error: &anyhow::Error) -> Option<anyhow::Error> {
+    let (code, log) = error.chain().find_map(|cause| match cause.downcast_ref() {
+        Some(ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        }) => Some((io_error, verifier_log.to_string())),
+        _ => None,
+    })?;
+    let lines: Vec<&str> = log.lines().collect();
+    let end = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+    Some(anyhow!("{error}: {code}; the verifier's log ends\n{end}"))
+}
+
+fn load_with(
+    helpers: Option<Helpers>,
+    tap: Option<Tap>,
+    ring_bytes: u32,
+    log: VerifierLogLevel,
+) -> anyhow::Result<(Feed, Control)> {
+    let (offsets, known) = offsets::of_this_kernel()?;
+    let helpers = helpers.unwrap_or(known);
+    memory::lift_limit();
     let btf = Btf::from_sys_fs().with_context(|| format!("cannot read {VMLINUX}"))?;
     let mut ebpf = EbpfLoader::new()
         .btf(Some(&btf))
-        .override_global("OFFSETS", &offsets, true)
+        .override_global("OFFSETS", &pod::Pod(offsets), true)
         .map_max_entries("RING", ring_bytes)
-        .verifier_log_level(VerifierLogLevel::DISABLE)
+        .verifier_log_level(log)
         .load(OBJECT)
         .context("cannot load the kernel programs; `kaos-probe doctor` says what is missing")?;
     for (program, tracepoint) in TRACEPOINTS {
         load_one(&mut ebpf, program, tracepoint, &btf)?;
         attach(&mut ebpf, program)?;
     }
-    let (program, tracepoint) = SOCKET_TAP;
-    load_one(&mut ebpf, program, tracepoint, &btf)?;
+    let sockets = SocketTap::choose(&mut ebpf, &btf, &offsets, helpers, tap)?;
     drop(btf);
     memory::give_back();
     let feed = Feed::new(&mut ebpf)?;
-    let control = Control::new(ebpf)?;
+    let control = Control::new(ebpf, helpers, sockets)?;
     Ok((feed, control))
 }
 

@@ -6,12 +6,13 @@ use anyhow::{Context as _, ensure};
 use probe_common::offsets::{ABSENT, Offsets};
 
 use super::btf::Btf;
+use super::helpers::Helpers;
 
 /// Where the kernel keeps its own type information.
 pub(crate) const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
-/// Reads the offsets of the running kernel.
-pub(crate) fn of_this_kernel() -> anyhow::Result<Offsets> {
+/// Reads the offsets of the running kernel, and what it offers to programs.
+pub(super) fn of_this_kernel() -> anyhow::Result<(Offsets, Helpers)> {
     let blob = std::fs::read(VMLINUX).with_context(|| {
         format!(
             "cannot read {VMLINUX}: the probe needs a kernel built with CONFIG_DEBUG_INFO_BTF \
@@ -19,11 +20,22 @@ pub(crate) fn of_this_kernel() -> anyhow::Result<Offsets> {
         )
     })?;
     let btf = Btf::parse(&blob).context("cannot read the kernel's type information")?;
-    from_types(&|name, path| btf.offset(name, path))
+    Ok((from_btf(&btf)?, Helpers::of(&btf)))
+}
+
+fn from_btf(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
+    let short = |n: Option<u32>| n.and_then(|n| u16::try_from(n).ok()).unwrap_or(ABSENT);
+    Ok(Offsets {
+        kind_ubuf: short(btf.enumerator("iter_type", "ITER_UBUF")),
+        kind_iovec: short(btf.enumerator("iter_type", "ITER_IOVEC")),
+        receive_arguments: short(btf.parameters("tcp_recvmsg")),
+        ..from_types(&|name, path| btf.offset(name, path))?
+    })
 }
 
 /// The offsets, from a look-up by structure and path of fields. The kernel half tests none for
-/// [`ABSENT`] but those of IPv6, which a kernel may be built without.
+/// [`ABSENT`] but those of IPv6, which a kernel may be built without; what only the taps on
+/// functions read is tested by [`needed_by_functions`].
 fn from_types(offset: &dyn Fn(&str, &str) -> Option<u32>) -> anyhow::Result<Offsets> {
     let perhaps = |name: &str, paths: &[&str]| {
         paths
@@ -73,6 +85,20 @@ fn from_types(offset: &dyn Fn(&str, &str) -> Option<u32>) -> anyhow::Result<Offs
         tcp_bytes_received: find("tcp_sock", &["bytes_received"]),
         tcp_snd_una: find("tcp_sock", &["snd_una"]),
         tcp_bytes_acked: find("tcp_sock", &["bytes_acked"]),
+        msghdr_iter: perhaps("msghdr", &["msg_iter"]),
+        iter_type: perhaps("iov_iter", &["iter_type", "type"]),
+        iter_offset: perhaps("iov_iter", &["iov_offset"]),
+        iter_count: perhaps("iov_iter", &["count"]),
+        iter_ubuf: perhaps("iov_iter", &["ubuf"]),
+        iter_iov: perhaps("iov_iter", &["__iov", "iov"]),
+        iter_segments: perhaps("iov_iter", &["nr_segs"]),
+        iter_type_mask: match offset("iov_iter", "iter_type") {
+            Some(_) => 0xff,
+            None => 0xfe,
+        },
+        kind_ubuf: ABSENT,
+        kind_iovec: ABSENT,
+        receive_arguments: ABSENT,
     };
     let missing = missing.into_inner();
     ensure!(
@@ -81,6 +107,30 @@ fn from_types(offset: &dyn Fn(&str, &str) -> Option<u32>) -> anyhow::Result<Offs
         missing.join(", ")
     );
     Ok(offsets)
+}
+
+/// Whether all is known that a tap on the kernel's functions reads. Before 6.0 nothing is `ubuf`.
+pub(super) fn needed_by_functions(offsets: &Offsets) -> anyhow::Result<()> {
+    needed(&[
+        ("msghdr.msg_iter", offsets.msghdr_iter),
+        ("iov_iter.iter_type", offsets.iter_type),
+        ("iov_iter.iov_offset", offsets.iter_offset),
+        ("iov_iter.count", offsets.iter_count),
+        ("iov_iter.__iov", offsets.iter_iov),
+        ("iov_iter.nr_segs", offsets.iter_segments),
+        ("ITER_IOVEC", offsets.kind_iovec),
+        ("tcp_recvmsg", offsets.receive_arguments),
+    ])
+}
+
+fn needed(fields: &[(&str, u16)]) -> anyhow::Result<()> {
+    for (name, offset) in fields {
+        ensure!(
+            *offset != ABSENT,
+            "this kernel has no {name}: please report its version"
+        );
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -93,7 +143,7 @@ mod tests {
             panic!("{VMLINUX} cannot be read: this test wants a kernel with BTF");
         };
         let btf = Btf::parse(&blob).unwrap();
-        let offsets = from_types(&|name, path| btf.offset(name, path)).unwrap();
+        let offsets = from_btf(&btf).unwrap();
         // The first word of `struct sock` is `sock_common`, whose first words are the addresses.
         assert_eq!(offsets.skc_daddr, 0);
         assert_eq!(offsets.skc_rcv_saddr, 4);

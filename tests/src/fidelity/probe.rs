@@ -13,6 +13,9 @@ use anyhow::{Context as _, Result, bail};
 use super::span::SeenSpan;
 use crate::clock::{epoch_offset, monotonic};
 
+/// The longest that the probe may take to see its first call.
+const START_TIME: Duration = Duration::from_mins(1);
+
 /// A running `kaos-probe watch --json`.
 #[derive(Debug)]
 pub struct Probe {
@@ -109,8 +112,8 @@ impl Probe {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the probe ended at once: {status}; see probe.err");
             }
-            if started.elapsed() > Duration::from_secs(20) {
-                bail!("the probe saw no call within 20 s of its start");
+            if started.elapsed() > START_TIME {
+                bail!("the probe saw no call within {START_TIME:?} of its start");
             }
             call_once(fake, number)?;
             self.wait(1, Duration::from_millis(50), is_warm);

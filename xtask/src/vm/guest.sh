@@ -9,10 +9,17 @@ mount -t tmpfs tmpfs /tmp
 ip link set lo up
 echo 1 >/proc/sys/net/core/bpf_jit_enable
 ulimit -l 64
+# part NAME COMMAND…: what a failed one left below /tmp/logs is shown.
 part() {
-    echo "guest: begin $1"
+    echo "guest: begin $1 $SECONDS"
     shift
     "$@"
-    echo "guest: exit $?"
+    local code=$?
+    if [ $code != 0 ]; then
+        for file in /tmp/logs/*.err /tmp/logs/*/*.err; do
+            [ -s "$file" ] && echo "$file:" && echo "$(<"$file")"
+        done
+    fi
+    echo "guest: exit $code $SECONDS"
 }
 echo "guest: kernel $(</proc/sys/kernel/osrelease)"

@@ -14,8 +14,7 @@ const META: &str = "linux-image-cloud-amd64";
 /// A kernel of the matrix.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kernel {
-    /// What the command line calls it.
-    pub(super) name: &'static str,
+    name: &'static str,
     /// The suite of Debian that has it.
     suite: &'static str,
 }
@@ -53,6 +52,11 @@ pub(super) fn choose(names: &[String]) -> Result<Vec<Kernel>> {
 }
 
 impl Kernel {
+    /// What the command line calls it.
+    pub(super) const fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// The image to boot; fetched if it is not there yet.
     pub(super) fn image(&self) -> Result<PathBuf> {
         let Self { name, suite } = *self;
