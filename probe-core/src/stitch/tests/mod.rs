@@ -8,6 +8,7 @@ mod hops;
 mod inside;
 mod joins;
 mod limits;
+mod matching;
 mod named;
 mod orders;
 mod rendering;
