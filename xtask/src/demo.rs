@@ -1,5 +1,6 @@
 //! `cargo xtask demo`: a real agent system, traced without its knowledge.
 
+mod phoenix;
 mod probe;
 mod span;
 mod system;
@@ -13,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::peers::{self, Cache, Peer as _, Phoenix, Running, Serving, http};
+use crate::peers::{Cache, Peer as _, Phoenix};
 use crate::{build, interrupt, paths};
+use phoenix::Ui;
 use probe::Probe;
 use span::Span;
 use system::{System, Tokens};
@@ -63,6 +65,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let ui = args.ui.then(|| Ui::start(&cache, &dir)).transpose()?;
     watch(args, &system, ui.as_ref(), &program, &dir)?;
     if let Some(ui) = ui {
+        println!("{}", ui.check()?);
         ui.stay();
     }
     Ok(())
@@ -158,33 +161,4 @@ fn without_probe(system: &System, fast: bool) -> Result<()> {
         served.input, served.output
     );
     Ok(())
-}
-
-/// Arize Phoenix, fed by the probe's OTLP.
-struct Ui {
-    port: u16,
-    _running: Running,
-}
-
-impl Ui {
-    fn start(cache: &Cache, dir: &Path) -> Result<Self> {
-        let port = http::free_port()?;
-        let running = peers::start(&Phoenix, "phoenix", cache, &Serving::new(port, dir))?;
-        println!("  phoenix  127.0.0.1:{port}");
-        Ok(Self {
-            port,
-            _running: running,
-        })
-    }
-
-    fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    fn stay(self) {
-        println!("\nLook at {}; Ctrl-C ends it.", self.endpoint());
-        while !interrupt::asked() {
-            sleep(Duration::from_millis(100));
-        }
-    }
 }
