@@ -1,10 +1,14 @@
-//! Finds the kernel half that `cargo xtask build` made, for the binary to carry, and links the
+//! Packs the kernel half that `cargo xtask build` made, for the binary to carry, and links the
 //! unwinder statically.
 
 #[path = "../link/unwinder.rs"]
 mod unwinder;
 
-use std::path::PathBuf;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 
 fn main() {
     if let Err(error) = unwinder::link_statically() {
@@ -16,13 +20,21 @@ fn main() {
     let object = std::env::var("KAOS_BPF_OBJECT")
         .map_or_else(|_| root.join("../target/bpf/kaos-probe.o"), PathBuf::from);
     println!("cargo::rerun-if-changed={}", object.display());
-    if object.is_file() {
-        let object = object.canonicalize().unwrap_or(object);
-        println!("cargo::rustc-env=KAOS_BPF_OBJECT={}", object.display());
-    } else {
-        println!(
-            "cargo::error=the kernel half is not built ({} is missing): run `cargo xtask build`",
+    let packed = PathBuf::from(std::env::var("OUT_DIR").unwrap_or_default()).join("kaos-probe.o.z");
+    match pack(&object, &packed) {
+        Ok(()) => println!("cargo::rustc-env=KAOS_BPF_PACKED={}", packed.display()),
+        Err(error) => println!(
+            "cargo::error=the kernel half is not built ({}: {error}): run `cargo xtask build`",
             object.display()
-        );
+        ),
     }
+}
+
+/// The programs for each tap and helper have much in common: packed they are a sixth, and are
+/// unpacked in some milliseconds.
+fn pack(object: &Path, packed: &Path) -> io::Result<()> {
+    let bytes = std::fs::read(object)?;
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&bytes)?;
+    std::fs::write(packed, encoder.finish()?)
 }

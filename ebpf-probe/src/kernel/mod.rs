@@ -14,10 +14,13 @@ mod tap;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::io::Read as _;
+
 use anyhow::{Context as _, anyhow};
 use aya::programs::tp_btf::BtfTracePointLinkId;
 use aya::programs::{BtfTracePoint, ProgramError};
-use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel, include_bytes_aligned};
+use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
+use flate2::read::ZlibDecoder;
 
 pub(crate) use control::{Attached, Control, Counters};
 pub(crate) use feed::Feed;
@@ -26,7 +29,8 @@ pub(crate) use offsets::VMLINUX;
 use tap::SocketTap;
 pub(crate) use tap::Tap;
 
-static OBJECT: &[u8] = include_bytes_aligned!(env!("KAOS_BPF_OBJECT"));
+/// The kernel half as `build.rs` packed it.
+static PACKED: &[u8] = include_bytes!(env!("KAOS_BPF_PACKED"));
 
 /// Programs on tracepoints, and the tracepoint of each.
 const TRACEPOINTS: [(&str, &str); 5] = [
@@ -89,19 +93,23 @@ fn load_with(
     let helpers = helpers.unwrap_or(known);
     memory::lift_limit();
     let btf = Btf::from_sys_fs().with_context(|| format!("cannot read {VMLINUX}"))?;
+    let mut object = Vec::new();
+    ZlibDecoder::new(PACKED)
+        .read_to_end(&mut object)
+        .context("cannot unpack the kernel programs")?;
     let mut ebpf = EbpfLoader::new()
         .btf(Some(&btf))
         .override_global("OFFSETS", &pod::Pod(offsets), true)
         .map_max_entries("RING", ring_bytes)
         .verifier_log_level(log)
-        .load(OBJECT)
+        .load(&object)
         .context("cannot load the kernel programs; `kaos-probe doctor` says what is missing")?;
     for (program, tracepoint) in TRACEPOINTS {
         load_one(&mut ebpf, program, tracepoint, &btf)?;
         attach(&mut ebpf, program)?;
     }
     let sockets = SocketTap::choose(&mut ebpf, &btf, &offsets, helpers, tap)?;
-    drop(btf);
+    drop((btf, object));
     memory::give_back();
     let feed = Feed::new(&mut ebpf)?;
     let control = Control::new(ebpf, helpers, sockets)?;
