@@ -23,8 +23,8 @@ use crate::records::{has_room, header, send_bytes, send_mark, send_open, send_wo
 /// has 1024 segments at the most (`UIO_MAXIOV`), and each takes two steps.
 const STEPS: u32 = 4096;
 /// The same where there is no `bpf_loop`: the verifier walks through each of them, for each way that
-/// leads here, and takes seconds for so few.
-const FEW_STEPS: u32 = 16;
+/// leads here. Enough for the credit of a turn.
+const FEW_STEPS: u32 = 80;
 
 /// The bytes of an operation: one buffer, or the buffers of an `iovec` array.
 #[derive(Clone, Copy)]

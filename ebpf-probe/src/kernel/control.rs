@@ -122,6 +122,11 @@ impl Control {
         self.sockets.is_attached()
     }
 
+    #[cfg(test)]
+    pub(super) fn has_loops(&self) -> bool {
+        self.helpers == Helpers::Newer
+    }
+
     /// Detaches the socket tap: no process is opted in now. The next policy attaches it again.
     pub(crate) fn rest(&mut self) -> anyhow::Result<()> {
         self.sockets.detach(&mut self.ebpf)

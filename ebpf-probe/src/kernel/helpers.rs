@@ -20,7 +20,7 @@ const OLDER: [(&str, &str); 9] = [
 pub(super) enum Helpers {
     /// All that we use.
     Newer,
-    /// No loops: of an operation of more than 256 KiB the first pieces are captured, the rest is a
+    /// No loops: of an operation of more than 1 MiB the first pieces are captured, the rest is a
     /// hole.
     Older,
 }

@@ -8,12 +8,12 @@ use super::{Args, Outcome, Step, fuzz, system};
 use crate::build::{OBJECT_VARIABLE, kernel};
 use crate::cmd::{cargo, command, limited, succeeds};
 use crate::setup::Route;
-use crate::{build, paths, setup, tidy};
+use crate::{build, paths, setup, tidy, vm};
 
 /// The step after which third parties' programs can be built.
 pub(super) const SETUP: &str = "setup";
 
-pub(super) const STEPS: [Step; 16] = [
+pub(super) const STEPS: [Step; 17] = [
     Step {
         name: SETUP,
         about: "install what is missing",
@@ -106,6 +106,13 @@ pub(super) const STEPS: [Step; 16] = [
         run: system::doctor,
     },
     Step {
+        name: "vm",
+        about: "every program and one conversation on other kernels",
+        quick: false,
+        parts: true,
+        run: other_kernels,
+    },
+    Step {
         name: "webhook",
         about: "the webhook against a real API server",
         quick: false,
@@ -193,6 +200,10 @@ fn unit(_: &Args) -> anyhow::Result<Outcome> {
         test.env("PROPTEST_RNG_SEED", "1");
     }
     run(&test, Duration::from_mins(30))
+}
+
+fn other_kernels(_: &Args) -> anyhow::Result<Outcome> {
+    vm::quick()
 }
 
 fn deny(_: &Args) -> anyhow::Result<Outcome> {

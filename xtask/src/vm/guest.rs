@@ -7,30 +7,60 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::initramfs::Initramfs;
+use super::kernels::Kernel;
 use crate::build::{self, OBJECT_VARIABLE};
 use crate::cmd::{cargo, command, limited, read, run as run_command, which};
 use crate::{paths, setup};
 
 /// What is run in each machine.
-#[derive(clap::Args, Default)]
+#[derive(clap::Args, Clone, Default)]
 pub(super) struct Parts {
     /// Only the tests of the kernel half whose name contains this, and nothing else.
     #[arg(long, value_name = "NAME")]
     test: Option<String>,
-    /// Force this socket tap; may be repeated. The default is the one that each kernel chooses.
+    /// Only this socket tap; may be repeated. The default is each that the kernel takes.
     #[arg(long, value_name = "TAP")]
     tap: Vec<String>,
+    /// Only one conversation on each tap.
+    #[arg(long, conflicts_with = "test")]
+    quick: bool,
 }
 
 impl Parts {
-    /// What to force, each in a run of its own; `None` forces nothing.
-    fn taps(&self) -> Vec<Option<&str>> {
-        match self.tap.as_slice() {
-            [] => vec![None],
-            taps => taps.iter().map(|tap| Some(tap.as_str())).collect(),
+    /// One conversation on each tap of each kernel, which loads all programs.
+    pub(super) fn quick() -> Self {
+        Self {
+            quick: true,
+            ..Self::default()
         }
     }
+
+    /// The taps to force on `kernel`, each in a run of its own.
+    fn taps(&self, kernel: &Kernel) -> Vec<String> {
+        if self.tap.is_empty() {
+            kernel.taps().iter().map(|tap| (*tap).to_owned()).collect()
+        } else {
+            self.tap.clone()
+        }
+    }
+
+    /// Which tests of the kernel half run.
+    fn tests(&self) -> &str {
+        match &self.test {
+            Some(name) => name,
+            None if self.quick => CONVERSATION,
+            None => "kernel::tests",
+        }
+    }
+
+    /// Whether calls of a real client run too.
+    fn has_calls(&self) -> bool {
+        self.test.is_none() && !self.quick
+    }
 }
+
+/// The test that says most in the least time.
+const CONVERSATION: &str = "kernel::tests::write_and_read_are_recorded";
 
 /// What the guest's script calls, and what Python takes for granted.
 const PROGRAMS: [&str; 6] = ["bash", "mount", "ip", "timeout", "true", "env"];
@@ -57,48 +87,87 @@ const CELLS: [&str; 2] = [
 /// optimisation, they would take minutes.
 const PROFILE: &str = "tests";
 
-/// Builds what runs in the guest, and writes the guest.
-pub(super) fn prepare(parts: &Parts) -> Result<PathBuf> {
-    build::kernel::build(&setup::for_build()?)?;
-    let folder = paths::target_dir().join("vm");
-    fs::create_dir_all(&folder)?;
-    let mut guest = Initramfs::default();
-    for folder in ["/proc", "/sys", "/dev", "/tmp", "/root"] {
-        guest.folder(folder);
+/// What the machines have in common.
+pub(super) struct Guest {
+    files: Initramfs,
+    parts: Parts,
+    tests: PathBuf,
+    python: PathBuf,
+    chain: Option<Chain>,
+}
+
+impl Guest {
+    /// Builds what runs in a guest.
+    pub(super) fn build(parts: &Parts) -> Result<Self> {
+        build::kernel::build(&setup::for_build()?)?;
+        let folder = folder();
+        fs::create_dir_all(&folder)?;
+        let mut files = Initramfs::default();
+        for folder in ["/proc", "/sys", "/dev", "/tmp", "/root"] {
+            files.folder(folder);
+        }
+        for name in PROGRAMS {
+            let program = which(name).with_context(|| format!("there is no program {name}"))?;
+            files.linked(&program)?;
+        }
+        files.linked(Path::new("/bin/true"))?;
+        let python = python(&mut files)?;
+        let tests = unit_tests()?;
+        files.built(&tests, &folder.join("kernel-tests"))?;
+        let chain = if parts.has_calls() {
+            Some(Chain::build(&mut files, &folder, python.clone())?)
+        } else {
+            None
+        };
+        Ok(Self {
+            files,
+            parts: parts.clone(),
+            tests,
+            python,
+            chain,
+        })
     }
-    for name in PROGRAMS {
-        let program = which(name).with_context(|| format!("there is no program {name}"))?;
-        guest.linked(&program)?;
+
+    /// Writes the guest for this kernel, and says where.
+    pub(super) fn write_for(&self, kernel: &Kernel) -> Result<PathBuf> {
+        let script = format!(
+            "{}export PATH={}:/usr/bin:/bin:/usr/sbin:/sbin\n{}\necho o >/proc/sysrq-trigger\nread -r\n",
+            include_str!("guest.sh"),
+            self.python.parent().unwrap_or(Path::new("/")).display(),
+            self.lines(kernel).join("\n")
+        );
+        let file = folder().join("initramfs");
+        self.files.write(&file, "init", &script)?;
+        Ok(file)
     }
-    guest.linked(Path::new("/bin/true"))?;
-    let python = python(&mut guest)?;
-    let tests = unit_tests()?;
-    guest.built(&tests, &folder.join("kernel-tests"))?;
-    let chain = match parts.test {
-        Some(_) => None,
-        None => Some(Chain::build(&mut guest, &folder, python.clone())?),
-    };
-    let only = parts.test.as_deref().unwrap_or("kernel::tests");
-    let mut lines = Vec::new();
-    for tap in parts.taps() {
-        let name = tap.map_or_else(String::new, |tap| format!("/{tap}"));
-        let variable = tap.map_or_else(String::new, |tap| format!("KAOS_TEST_TAP={tap} "));
-        lines.extend(chain.iter().flat_map(|chain| chain.lines(tap, &name)));
-        lines.push(format!(
-            "part tests{name} env {variable}{} --test-threads=1 {only}",
-            tests.display()
-        ));
+
+    /// What the guest's script runs.
+    fn lines(&self, kernel: &Kernel) -> Vec<String> {
+        let mut lines = Vec::new();
+        lines.extend(self.chain.as_ref().map(Chain::doctor));
+        for tap in self.parts.taps(kernel) {
+            lines.push(format!(
+                "part tests/{tap} env KAOS_TEST_TAP={tap} {} --test-threads=1 {}",
+                self.tests.display(),
+                self.parts.tests()
+            ));
+            lines.extend(self.chain.as_ref().map(|chain| chain.calls(&tap)));
+        }
+        lines
     }
-    let script = format!(
-        "{}export PATH={}:/usr/bin:/bin:/usr/sbin:/sbin\n{}\necho o >/proc/sysrq-trigger\nread -r\n",
-        include_str!("guest.sh"),
-        python.parent().unwrap_or(Path::new("/")).display(),
-        lines.join("\n")
-    );
-    guest.script("/init", script);
-    let file = folder.join("initramfs");
-    guest.write(&file)?;
-    Ok(file)
+
+    /// The longest that one machine may take.
+    pub(super) const fn limit(&self) -> Duration {
+        if self.chain.is_some() {
+            Duration::from_mins(20)
+        } else {
+            Duration::from_mins(8)
+        }
+    }
+}
+
+fn folder() -> PathBuf {
+    paths::target_dir().join("vm")
 }
 
 /// The chain: the probe as it is shipped, fake server, client.
@@ -128,21 +197,21 @@ impl Chain {
         })
     }
 
-    /// The lines that run it with this socket tap.
-    fn lines(&self, tap: Option<&str>, name: &str) -> [String; 2] {
-        let probe = self.probe.display();
+    /// The line that asks what the probe would do by itself.
+    fn doctor(&self) -> String {
+        format!("part doctor {} doctor", self.probe.display())
+    }
+
+    /// The line that runs it with this socket tap.
+    fn calls(&self, tap: &str) -> String {
         let cells = CELLS.map(|cell| format!("--cells '{cell}'")).join(" ");
-        let doctor = tap.map_or_else(String::new, |tap| format!(" --tap {tap}"));
-        let watch = tap.map_or_else(String::new, |tap| format!(" --probe-arg=--tap={tap}"));
-        [
-            format!("part doctor{name} {probe} doctor{doctor}"),
-            format!(
-                "part calls{name} {} fidelity --no-real --untimed {cells} --probe {probe}{watch} \
-                 --python {} --node-modules /tmp --keep /tmp/logs{name}",
-                self.e2e.display(),
-                self.python.display()
-            ),
-        ]
+        format!(
+            "part calls/{tap} {} fidelity --no-real --untimed {cells} --probe {} \
+             --probe-arg=--tap={tap} --python {} --node-modules /tmp --keep /tmp/logs/{tap}",
+            self.e2e.display(),
+            self.probe.display(),
+            self.python.display()
+        )
     }
 }
 

@@ -19,7 +19,6 @@ pub(super) struct Initramfs {
 
 enum Entry {
     Folder,
-    Text(String),
     /// The contents of this file.
     File(PathBuf),
 }
@@ -35,11 +34,6 @@ impl Initramfs {
                 self.entries.insert(path.to_owned(), Entry::Folder);
             }
         }
-    }
-
-    /// Adds a program with this text.
-    pub(super) fn script(&mut self, path: &str, text: String) {
-        self.entries.insert(path.into(), Entry::Text(text));
     }
 
     /// Adds a file at its own path.
@@ -103,16 +97,17 @@ impl Initramfs {
         Ok(())
     }
 
-    /// Writes it as the kernel reads it (Documentation/driver-api/early-userspace/buffer-format).
-    pub(super) fn write(&self, to: &Path) -> Result<()> {
+    /// Writes it as the kernel reads it (Documentation/driver-api/early-userspace/buffer-format),
+    /// with a program `name` of this text.
+    pub(super) fn write(&self, to: &Path, name: &str, text: &str) -> Result<()> {
         let file =
             fs::File::create(to).with_context(|| format!("cannot write {}", to.display()))?;
         let mut out = std::io::BufWriter::new(file);
-        for (number, (path, entry)) in (1..).zip(&self.entries) {
+        record(&mut out, 1, name, PROGRAM, 0, text.as_bytes())?;
+        for (number, (path, entry)) in (2..).zip(&self.entries) {
             let name = path.strip_prefix("/").unwrap_or(path);
             let (mode, time, bytes) = match entry {
                 Entry::Folder => (FOLDER, 0, Vec::new()),
-                Entry::Text(text) => (PROGRAM, 0, text.clone().into_bytes()),
                 // Python compares the times of its sources with those that it compiled.
                 Entry::File(source) => (PROGRAM, fs::metadata(source)?.mtime(), fs::read(source)?),
             };

@@ -17,25 +17,34 @@ pub(super) struct Kernel {
     name: &'static str,
     /// The suite of Debian that has it.
     suite: &'static str,
+    /// The socket taps that it takes.
+    taps: &'static [&'static str],
 }
+
+const EVERY_TAP: &[&str] = &["fentry", "kprobe", "syscalls"];
 
 /// All of them, the oldest first.
 pub(super) const KERNELS: [Kernel; 4] = [
     Kernel {
         name: "5.10",
         suite: "bullseye",
+        // Without loops the verifier takes minutes for each function.
+        taps: &["syscalls"],
     },
     Kernel {
         name: "6.1",
         suite: "bookworm",
+        taps: EVERY_TAP,
     },
     Kernel {
         name: "6.12",
         suite: "bookworm-backports",
+        taps: EVERY_TAP,
     },
     Kernel {
         name: "sid",
         suite: "sid",
+        taps: EVERY_TAP,
     },
 ];
 
@@ -57,9 +66,14 @@ impl Kernel {
         self.name
     }
 
+    /// The socket taps that it takes, as `--tap` calls them.
+    pub(super) const fn taps(&self) -> &'static [&'static str] {
+        self.taps
+    }
+
     /// The image to boot; fetched if it is not there yet.
     pub(super) fn image(&self) -> Result<PathBuf> {
-        let Self { name, suite } = *self;
+        let Self { name, suite, .. } = *self;
         let recipe = Recipe {
             name: &format!("kernel-{name}"),
             what: &format!("the kernel of Debian {suite}"),

@@ -11,6 +11,8 @@ pub(super) struct Report {
     /// The kernel, as it names itself.
     kernel: String,
     parts: Vec<Part>,
+    /// The socket tap that the probe chose by itself.
+    choice: Option<String>,
     /// From power to the end.
     took: Duration,
 }
@@ -42,6 +44,8 @@ impl Report {
         // The firmware clears the screen without ending its line.
         if let Some((_, said)) = line.split_once("guest: ") {
             self.take_ours(said);
+        } else if let Some((_, said)) = line.split_once("socket tap ") {
+            self.choice = said.trim().split(':').next().map(str::to_owned);
         } else if let Some(case) = case_of(line)
             && let Some(part) = self.parts.last_mut()
         {
@@ -80,6 +84,11 @@ impl Report {
             "" => self.name,
             known => known,
         }
+    }
+
+    /// The socket tap that the probe chose by itself, if it was asked.
+    pub(super) fn choice(&self) -> Option<&str> {
+        self.choice.as_deref()
     }
 
     /// What was run.
@@ -173,6 +182,13 @@ mod tests {
             "guest: exit 0 9",
         ];
         assert!(!report(&bad).is_good());
+    }
+
+    #[test]
+    fn the_choice_is_what_doctor_says() {
+        let line = "  ok  socket tap       fentry: fentry and fexit of tcp_sendmsg";
+        assert_eq!(report(&[line]).choice(), Some("fentry"));
+        assert_eq!(report(&[]).choice(), None);
     }
 
     #[test]
