@@ -1,6 +1,6 @@
 //! `cargo xtask cluster`: a real Kubernetes control plane on this machine, in seconds.
 
-mod network;
+pub(crate) mod network;
 mod pki;
 mod plane;
 mod state;

@@ -18,7 +18,7 @@ pub(super) const ADDRESS: &str = "10.77.0.1";
 
 /// Goes on in a network namespace of our own: the process becomes this very program again, with
 /// the same arguments.
-pub(super) fn enter() -> Result<()> {
+pub(crate) fn enter() -> Result<()> {
     if std::env::var_os(INSIDE).is_some() {
         return up();
     }
