@@ -89,6 +89,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Both archives of programs in a folder, written to another: for a cluster of tests.
+pub(crate) fn write_ours(cache: &Cache, programs: &Path, out: &Path) -> Result<Vec<PathBuf>> {
+    let base = Base::fetch(cache)?;
+    let write = |program: &Program<'_>| {
+        let file = out.join(format!("{}.tar", program.name));
+        fs::write(&file, ours(&base, program.name, programs)?.archive()?.bytes)?;
+        Ok(file)
+    };
+    PROGRAMS.iter().map(write).collect()
+}
+
 /// The folder with both programs as they are shipped.
 fn released() -> Result<PathBuf> {
     let route = setup::for_build()?;

@@ -27,7 +27,6 @@ pub(crate) struct Archive {
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 impl Image {
     /// The archive: the same image gives the same bytes.
@@ -42,7 +41,7 @@ impl Image {
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
         }))?;
         let layers: Vec<Value> = { self.layers.iter() }
-            .map(|layer| descriptor(LAYER, &layer.bytes))
+            .map(|layer| descriptor(layer.media_type, &layer.bytes))
             .collect();
         let manifest = serde_json::to_vec(&json!({
             "schemaVersion": 2,

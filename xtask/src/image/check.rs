@@ -24,7 +24,7 @@ const FEWEST_ROOTS: usize = 100;
 
 /// Checks each archive `NAME.tar` of a folder, in a network of its own.
 pub(super) fn all(names: [&str; 2], folder: &Path) -> Result<()> {
-    network::enter()?;
+    network::enter(network::Own::Network)?;
     for name in names {
         let root = std::env::temp_dir().join(format!("{name}-image-{}", std::process::id()));
         fs::create_dir_all(&root)?;

@@ -25,9 +25,11 @@ enum Node {
 
 /// A layer: a tree's bytes, the same for the same tree.
 pub(crate) struct Layer {
-    /// Gzip of the tar archive.
+    /// A tar archive, perhaps compressed.
     pub(crate) bytes: Vec<u8>,
-    /// The digest of the archive before gzip, which an image's configuration names.
+    /// What of the two it is, in OCI's terms.
+    pub(crate) media_type: &'static str,
+    /// The digest of the archive before compression, which an image's configuration names.
     pub(crate) diff_id: String,
 }
 
@@ -66,8 +68,32 @@ impl Tree {
         self.nodes.insert(path.to_owned(), node);
     }
 
-    /// The tree as a layer. Owners are root, times are 1970: nothing of this machine is in it.
+    /// The tree as a layer.
     pub(crate) fn layer(&self) -> Result<Layer> {
+        let plain = self.plain_layer()?;
+        let mut gzip = GzBuilder::new()
+            .mtime(0)
+            .write(Vec::new(), Compression::new(6));
+        gzip.write_all(&plain.bytes)?;
+        Ok(Layer {
+            bytes: gzip.finish()?,
+            media_type: "application/vnd.oci.image.layer.v1.tar+gzip",
+            ..plain
+        })
+    }
+
+    /// The same uncompressed, for images that go nowhere.
+    pub(crate) fn plain_layer(&self) -> Result<Layer> {
+        let bytes = self.tar()?;
+        Ok(Layer {
+            media_type: "application/vnd.oci.image.layer.v1.tar",
+            diff_id: sha256(&bytes),
+            bytes,
+        })
+    }
+
+    /// Owners are root, times are 1970: nothing of this machine is in it.
+    fn tar(&self) -> Result<Vec<u8>> {
         let mut tar = Builder::new(Vec::new());
         for (path, node) in &self.nodes {
             let mut header = Header::new_gnu();
@@ -92,15 +118,7 @@ impl Tree {
                 }
             }
         }
-        let tar = tar.into_inner()?;
-        let mut gzip = GzBuilder::new()
-            .mtime(0)
-            .write(Vec::new(), Compression::new(6));
-        gzip.write_all(&tar)?;
-        Ok(Layer {
-            bytes: gzip.finish()?,
-            diff_id: sha256(&tar),
-        })
+        Ok(tar.into_inner()?)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{build, paths, setup, tidy};
 /// The step after which third parties' programs can be built.
 pub(super) const SETUP: &str = "setup";
 
-pub(super) const STEPS: [Step; 16] = [
+pub(super) const STEPS: [Step; 18] = [
     Step {
         name: SETUP,
         about: "install what is missing",
@@ -118,6 +118,20 @@ pub(super) const STEPS: [Step; 16] = [
         quick: false,
         parts: true,
         run: system::chart,
+    },
+    Step {
+        name: "image",
+        about: "images of both programs, which run inside them",
+        quick: false,
+        parts: true,
+        run: system::image,
+    },
+    Step {
+        name: "node",
+        about: "the whole on a real node, installed by helm",
+        quick: false,
+        parts: true,
+        run: system::node,
     },
     Step {
         name: "demo",
