@@ -21,7 +21,7 @@ use archive::{Archive, Image};
 use base::Base;
 use dockerfile::Dockerfile;
 use sbom::Program;
-use tree::Tree;
+use tree::{Layer, Tree};
 
 /// Where the images are said to be, until somebody publishes them.
 const REGISTRY: &str = "ghcr.io/kaos-telemetry";
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     fs::create_dir_all(&out).with_context(|| format!("make {}", out.display()))?;
     let base = Base::fetch(&Cache::from_env()?)?;
     for program in PROGRAMS {
-        let image = ours(&base, program.name, &programs)?;
+        let image = ours(&base, program.name, &programs, Tree::layer)?;
         let Archive { bytes, digest } = image.archive()?;
         let again = image.archive()?;
         ensure!(again.bytes == bytes, "{}: not the same twice", program.name);
@@ -89,12 +89,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Both archives of programs in a folder, written to another: for a cluster of tests.
+/// Both archives of programs in a folder, uncompressed and in another: for a cluster of tests.
 pub(crate) fn write_ours(cache: &Cache, programs: &Path, out: &Path) -> Result<Vec<PathBuf>> {
     let base = Base::fetch(cache)?;
     let write = |program: &Program<'_>| {
         let file = out.join(format!("{}.tar", program.name));
-        fs::write(&file, ours(&base, program.name, programs)?.archive()?.bytes)?;
+        fs::write(
+            &file,
+            ours(&base, program.name, programs, Tree::plain_layer)?
+                .archive()?
+                .bytes,
+        )?;
         Ok(file)
     };
     PROGRAMS.iter().map(write).collect()
@@ -113,7 +118,12 @@ fn released() -> Result<PathBuf> {
 }
 
 /// An image of ours by its Dockerfile.
-fn ours(base: &Base, name: &str, programs: &Path) -> Result<Image> {
+fn ours(
+    base: &Base,
+    name: &str,
+    programs: &Path,
+    layer: fn(&Tree) -> Result<Layer>,
+) -> Result<Image> {
     let file = paths::root().join(format!("images/{name}.Dockerfile"));
     let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
     let said = Dockerfile::read(&text).with_context(|| file.display().to_string())?;
@@ -126,7 +136,7 @@ fn ours(base: &Base, name: &str, programs: &Path) -> Result<Image> {
         .collect();
     Ok(Image {
         reference: format!("{REGISTRY}/{name}:{}", version()),
-        layers: vec![base.tree()?.layer()?, own.layer()?],
+        layers: vec![layer(&base.tree()?)?, layer(&own)?],
         config: json!({
             "User": said.user,
             "Entrypoint": said.entrypoint,

@@ -7,15 +7,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::World;
 use super::install::ready;
 use super::workloads::{AGENTS, OTHERS};
+use super::{World, memory};
 use crate::fidelity::span::{Kind, SeenSpan};
 use crate::otlp::file::spans;
 use crate::webhook::cluster::until;
 use crate::webhook::setup::HOME;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 /// What the prompt in the namespace that nobody opted in holds.
 const UNSEEN: &str = "canary-77ce";
 /// What the prompt in the other holds: content stays home there too.
@@ -55,6 +55,14 @@ pub async fn seen(world: &World) -> Result<String> {
             bail!("{what} is in {place}");
         }
     }
+    // Not a byte of who is not opted in leaves the kernel. The prompt of who is passes through:
+    // that it is found says that the search sees what passes.
+    let found = memory::holds(memory::probe()?, &[UNSEEN, PROMPT])?;
+    ensure!(
+        !found[0],
+        "another namespace's prompt is in the probe's memory"
+    );
+    ensure!(found[1], "the search does not see what the probe has read");
     let others = format!("\"{OTHERS}\"");
     ensure!(
         !all["traces.jsonl"].contains(&others),

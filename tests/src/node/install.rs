@@ -10,24 +10,19 @@ use crate::chart::helm::RELEASE;
 use crate::webhook::cluster::{Cluster, until};
 use crate::webhook::setup::HOME;
 
-/// The image of a collector that the cluster has.
-pub const COLLECTOR: &str = "kaos.test/collector";
+/// The collector that the chart asks for, which the cluster has.
+const COLLECTOR: &str = "ghcr.io/open-telemetry/opentelemetry-collector-releases/\
+                         opentelemetry-collector-contrib:0.155.0";
 /// Where the backend is.
-pub const BACKEND: &str = "observability";
+const BACKEND: &str = "observability";
 const SOON: Duration = Duration::from_mins(2);
 
 /// Starts a backend, and installs the chart as the README says.
 pub async fn install(world: &World) -> Result<String> {
     backend(world).await?;
     world.cluster.namespace(HOME, &json!({})).await?;
-    world.helm.on_chart(
-        "install",
-        &[
-            &format!("--set=backend.endpoint=http://backend.{BACKEND}:4317"),
-            &format!("--set=collector.image.repository={COLLECTOR}"),
-            "--set-string=collector.image.tag=1",
-        ],
-    )?;
+    let endpoint = format!("--set=backend.endpoint=http://backend.{BACKEND}:4317");
+    world.helm.on_chart("install", &[&endpoint])?;
     let pods = ready(&world.cluster, HOME, 4).await?;
     Ok(format!("{} pods ready", pods.len()))
 }
@@ -121,7 +116,7 @@ async fn backend(world: &World) -> Result<()> {
             "terminationGracePeriodSeconds": 1,
             "containers": [{
                 "name": "backend",
-                "image": format!("{COLLECTOR}:1"),
+                "image": COLLECTOR,
                 "args": ["--config=/etc/backend/config.yaml"],
                 "readinessProbe": {"httpGet": {"path": "/", "port": 13133}, "periodSeconds": 1},
                 "volumeMounts": [

@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod install;
+pub mod memory;
 pub mod workloads;
 
 use std::path::PathBuf;

@@ -45,7 +45,7 @@ pub async fn start(world: &World) -> Result<String> {
     Ok("an agent and a model server in each of two namespaces".to_owned())
 }
 
-/// A model server without any telemetry, as a ModelAPI with a hosted model.
+/// A model server without any telemetry, as a `ModelAPI` with a hosted model.
 fn model(world: &World) -> Result<Component<'static>> {
     let llama = folder(world, "llama")?;
     let model = folder(world, "tiny-model")?;

@@ -88,7 +88,7 @@ pub(super) fn give_back(folder: &Path) -> Result<()> {
     while !pod_groups().iter().all(|group| remove(group)) && Instant::now() < deadline {
         sleep(Duration::from_millis(50));
     }
-    for at in FOLDERS {
+    for at in FOLDERS.into_iter().chain(["/etc/cni"]) {
         // Somebody else's are not empty.
         fs::remove_dir(at).ok();
     }

@@ -15,8 +15,9 @@ use crate::peers::{Cache, Collector, Node, Peer as _};
 
 /// What holds a pod's namespaces.
 pub(super) const PAUSE: &str = "kaos.test/pause:1";
-/// The collector that the tests are built with.
-const COLLECTOR: &str = "kaos.test/collector:1";
+/// The collector that the chart asks for. Here it is the one that the tests are built with.
+const COLLECTOR: &str = "ghcr.io/open-telemetry/opentelemetry-collector-releases/\
+                         opentelemetry-collector-contrib:0.155.0";
 /// Empty folders, over which pods mount the machine's own: a Python with a hundred packages is
 /// there already.
 const HOST: &str = "kaos.test/host:1";
@@ -57,4 +58,18 @@ pub(super) fn write(cache: &Cache, folder: &Path) -> Result<Vec<PathBuf>> {
     host.folder("tmp");
     add(HOST, &host, json!({"Env": ["PATH=/usr/bin:/bin"]}))?;
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_collector_has_the_name_that_the_chart_asks_for() {
+        let chart = paths::root().join("charts/kaos-telemetry/values.yaml");
+        let values = fs::read_to_string(chart).unwrap();
+        let (repository, tag) = COLLECTOR.rsplit_once(':').unwrap();
+        assert!(values.contains(&format!("repository: {repository}\n")));
+        assert!(values.contains(&format!("tag: {tag}\n")));
+    }
 }
