@@ -76,7 +76,7 @@ pub async fn seen(world: &World) -> Result<String> {
 }
 
 /// A question to the agent, through the API server: the answer is the model's.
-async fn ask(world: &World, namespace: &str, canary: &str) -> Result<()> {
+pub(super) async fn ask(world: &World, namespace: &str, canary: &str) -> Result<()> {
     let path = format!(
         "/api/v1/namespaces/{namespace}/services/agent-weather:8000/proxy/v1/chat/completions"
     );
@@ -98,7 +98,7 @@ async fn ask(world: &World, namespace: &str, canary: &str) -> Result<()> {
 }
 
 /// The probe's spans that the backend has.
-fn ours(world: &World) -> Result<Vec<SeenSpan>> {
+pub(super) fn ours(world: &World) -> Result<Vec<SeenSpan>> {
     let mut all = Vec::new();
     let written = fs::read_to_string(world.folder.join("traces.jsonl")).unwrap_or_default();
     // The last line may still be written.
@@ -174,7 +174,8 @@ async fn everything(world: &World) -> Result<BTreeMap<String, String>> {
     Ok(all)
 }
 
-fn text(of: &BTreeMap<String, Value>, key: &str) -> String {
+/// An attribute as text; empty if there is none.
+pub(super) fn text(of: &BTreeMap<String, Value>, key: &str) -> String {
     of.get(key).map(text_of).unwrap_or_default()
 }
 

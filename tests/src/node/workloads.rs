@@ -17,15 +17,15 @@ pub const AGENTS: &str = "agents";
 pub const OTHERS: &str = "others";
 
 /// What the operator makes of one resource.
-struct Component<'a> {
+pub(super) struct Component<'a> {
     /// `agent` or `modelapi`: a label, and in front of the names.
-    kind: &'a str,
-    name: &'a str,
-    container: &'a str,
-    port: u16,
-    ready: &'a str,
-    command: Vec<String>,
-    env: Value,
+    pub(super) kind: &'a str,
+    pub(super) name: &'a str,
+    pub(super) container: &'a str,
+    pub(super) port: u16,
+    pub(super) ready: &'a str,
+    pub(super) command: Vec<String>,
+    pub(super) env: Value,
 }
 
 /// Starts an agent with its model server in both namespaces.
@@ -127,7 +127,7 @@ impl Component<'_> {
         Ok(())
     }
 
-    fn pod(&self, world: &World) -> Result<Value> {
+    pub(super) fn pod(&self, world: &World) -> Result<Value> {
         let (mut mounts, mut volumes) = (Vec::new(), Vec::new());
         for (number, path) in machine(world)?.into_iter().enumerate() {
             let name = format!("machine-{number}");
