@@ -1,8 +1,9 @@
-// One program with the parts of a Kubernetes control plane: it is the part that its own name
-// names, or its first argument. One build is a fraction of the time and the size of four.
+// One program with the parts of a Kubernetes cluster: it is the part that its own name names, or
+// its first argument. One build is a fraction of the time and the size of seven.
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,12 +17,16 @@ import (
 	"k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
 func main() {
 	name := filepath.Base(os.Args[0])
 	if !run(name) && (len(os.Args) < 2 || !run(shifted())) {
-		fmt.Fprintln(os.Stderr, "usage: kube-one etcd|kube-apiserver|kube-controller-manager|kubectl ARGUMENTS")
+		fmt.Fprintln(os.Stderr, "usage: kube-one PART ARGUMENTS; PART is etcd, kubectl, kubelet, kube-apiserver,")
+		fmt.Fprintln(os.Stderr, "kube-controller-manager, kube-scheduler or kube-proxy")
 		os.Exit(2)
 	}
 }
@@ -42,10 +47,16 @@ func run(name string) bool {
 		if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
 			util.CheckErr(err)
 		}
+	case "kubelet":
+		component(kubelet.NewKubeletCommand(context.Background()))
 	case "kube-apiserver":
 		component(apiserver.NewAPIServerCommand())
 	case "kube-controller-manager":
 		component(controllers.NewControllerManagerCommand())
+	case "kube-scheduler":
+		component(scheduler.NewSchedulerCommand())
+	case "kube-proxy":
+		component(proxy.NewProxyCommand())
 	default:
 		return false
 	}

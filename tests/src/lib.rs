@@ -7,6 +7,7 @@ pub mod clock;
 pub mod doctor;
 pub mod fake;
 pub mod fidelity;
+pub mod node;
 pub mod otlp;
 pub mod parents;
 pub mod webhook;

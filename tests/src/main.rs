@@ -6,6 +6,7 @@ use e2e::chart::ChartArgs;
 use e2e::doctor::DoctorArgs;
 use e2e::fake::cli::FakeArgs;
 use e2e::fidelity::FidelityArgs;
+use e2e::node::NodeArgs;
 use e2e::otlp::OtlpArgs;
 use e2e::parents::ParentsArgs;
 use e2e::webhook::WebhookArgs;
@@ -28,6 +29,8 @@ enum What {
     Fake(FakeArgs),
     /// Hold the probe's spans against the fake's log, for many clients.
     Fidelity(FidelityArgs),
+    /// Hold the whole, installed by helm, against agents on a real node.
+    Node(NodeArgs),
     /// Hold what a real collector got by gRPC and by HTTP against `watch --json` and the log.
     Otlp(OtlpArgs),
     /// Hold the parent of each call inside a process against what the program did.
@@ -42,6 +45,7 @@ fn main() -> Result<()> {
         What::Doctor(args) => args.run(),
         What::Fake(args) => args.run(),
         What::Fidelity(args) => args.run(),
+        What::Node(args) => args.run(),
         What::Otlp(args) => args.run(),
         What::Parents(args) => args.run(),
         What::Webhook(args) => args.run(),

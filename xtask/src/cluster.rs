@@ -1,6 +1,9 @@
-//! `cargo xtask cluster`: a real Kubernetes control plane on this machine, in seconds.
+//! `cargo xtask cluster`: a real Kubernetes cluster of one node on this machine, in seconds.
 
-mod network;
+mod host;
+mod images;
+pub(crate) mod network;
+mod node;
 mod pki;
 mod plane;
 mod state;
@@ -16,7 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::interrupt;
 use crate::paths;
-use crate::peers::{Cache, Kubernetes, Peer as _};
+use crate::peers::{Agent, Cache, Helm, Kubernetes, Llama, Peer, TinyModel};
 use plane::{Plan, Plane, bound_to_us};
 
 /// Options of `cluster`.
@@ -28,15 +31,16 @@ pub(crate) struct Args {
 }
 
 const EXAMPLES: &str = "Examples:
-  cargo xtask cluster up
-  KUBECONFIG=$(cargo xtask cluster kubeconfig) kubectl get namespaces
+  cargo xtask cluster up --node
+  cargo xtask cluster enter -- kubectl get pods --all-namespaces
   cargo xtask cluster down
+  cargo xtask cluster run --node -- bash
   cargo xtask cluster run -- kubectl version
   cargo xtask cluster run --version 1.35 -- bash";
 
 #[derive(clap::Subcommand)]
 enum Action {
-    /// Start a cluster on loopback and leave it running.
+    /// Start a cluster and leave it running: on loopback, or with a node in a network of its own.
     #[command(disable_version_flag = true)]
     Up(PlanArgs),
     /// Stop the cluster that `up` started, and remove all that was its.
@@ -45,6 +49,11 @@ enum Action {
     Status,
     /// Print the path of the administrator's kubeconfig.
     Kubeconfig,
+    /// Run a command in the network and the mounts of the cluster that `up --node` started.
+    Enter(EnterArgs),
+    /// Install the chart from our images on a cluster of its own, let an agent work, and look at
+    /// what arrives (wants root, and the programs of `cargo xtask image`).
+    Test(TestArgs),
     /// Run a command beside a cluster of its own, in a network of its own, and stop both.
     ///
     /// The command has `KUBECONFIG`, kubectl on its `PATH`, and in `KAOS_CLUSTER_ADDRESS` an
@@ -61,6 +70,24 @@ struct PlanArgs {
     /// Only etcd and API server: no controllers, no service accounts.
     #[arg(long)]
     bare: bool,
+    /// A node too, with the images of the probe and the webhook as they were built for a release:
+    /// containerd, kubelet, scheduler, kube-proxy and a name server (wants root).
+    #[arg(long, conflicts_with = "bare")]
+    node: bool,
+}
+
+#[derive(clap::Args)]
+struct EnterArgs {
+    /// The command with its arguments.
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+#[derive(clap::Args)]
+struct TestArgs {
+    /// Where logs, spans and state go, and stay [default: a folder that is removed at the end]
+    #[arg(long)]
+    keep: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -83,6 +110,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Action::Down => down(&home),
         Action::Status => status(&home),
         Action::Kubeconfig => kubeconfig(&home),
+        Action::Enter(args) => enter(args, &home),
+        Action::Test(args) => test(args),
         Action::Run(args) => beside(args),
     }
 }
@@ -93,11 +122,15 @@ fn up(args: &PlanArgs, home: &Path) -> Result<()> {
         bail!("a cluster is up already: `cargo xtask cluster down` stops it");
     }
     let cache = Cache::from_env()?;
-    plan.kubernetes.install(&cache)?;
+    // Outside: there is no way to a registry from the network of a node.
+    plan.install(&cache)?;
+    if plan.node {
+        network::enter(network::Own::Node)?;
+    }
     interrupt::listen()?;
     plane::fresh(home)?;
     let start = Instant::now();
-    let plane = Plane::start(&plan, &cache, home)?;
+    let plane = Plane::start(&plan, &cache, home).inspect_err(|_| leave(&plan, home))?;
     let parts: Vec<(&str, u32)> = plane
         .parts
         .iter()
@@ -105,6 +138,10 @@ fn up(args: &PlanArgs, home: &Path) -> Result<()> {
         .collect();
     state::write(home, &parts)?;
     std::fs::copy(&plane.kubeconfig, home.join("kubeconfig"))?;
+    std::fs::write(
+        home.join("programs"),
+        plane.programs.as_os_str().as_encoded_bytes(),
+    )?;
     let (programs, version) = (plane.programs.clone(), plan.kubernetes.version);
     for (_, running) in plane.parts {
         running.leave();
@@ -114,8 +151,46 @@ fn up(args: &PlanArgs, home: &Path) -> Result<()> {
         "Kubernetes {version} is up after {seconds:.1} s; its logs are in {}",
         home.display()
     );
+    if plan.node {
+        println!("cargo xtask cluster enter -- kubectl get nodes");
+        return Ok(());
+    }
     println!("export KUBECONFIG={}", home.join("kubeconfig").display());
     println!("export PATH={}:$PATH", programs.display());
+    Ok(())
+}
+
+/// Gives back what a node took that did not come to life. Its parts have been stopped.
+fn leave(plan: &Plan, folder: &Path) {
+    if plan.node
+        && let Err(error) = host::give_back(folder)
+    {
+        eprintln!("something of the node is left: {error:#}");
+    }
+}
+
+/// The process of the cluster whose namespaces are entered is its store, the first of all.
+fn enter(args: &EnterArgs, home: &Path) -> Result<()> {
+    let pid = state::pid(home, "etcd")?.context("no cluster is up")?;
+    let (program, arguments) = args
+        .command
+        .split_first()
+        .context("a command is required")?;
+    let programs = std::fs::read_to_string(home.join("programs"))?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let paths = std::iter::once(PathBuf::from(programs)).chain(std::env::split_paths(&path));
+    let status = std::process::Command::new("nsenter")
+        .args(["--target", &pid.to_string(), "--net", "--mount", "--wdns=."])
+        .arg(program)
+        .args(arguments)
+        .env("PATH", std::env::join_paths(paths)?)
+        .env("KUBECONFIG", home.join("kubeconfig"))
+        .env("KAOS_CLUSTER_ADDRESS", network::ADDRESS)
+        .status()
+        .context("cannot run nsenter")?;
+    if !status.success() {
+        bail!("the command failed: {status}");
+    }
     Ok(())
 }
 
@@ -145,12 +220,46 @@ fn kubeconfig(home: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What the end-to-end test of a node needs beside the cluster.
+const PEERS: [&dyn Peer; 4] = [&Helm, &Llama, &TinyModel, &Agent::NOW];
+
+fn test(args: &TestArgs) -> Result<()> {
+    let cache = Cache::from_env()?;
+    for peer in PEERS {
+        peer.install(&cache)?;
+    }
+    let mut command: Vec<OsString> = vec!["env".into()];
+    for (name, path) in [("KAOS_HELM", "helm/helm"), ("KAOS_PEERS", "")] {
+        let mut variable = OsString::from(format!("{name}="));
+        variable.push(cache.peers().join(path));
+        command.push(variable);
+    }
+    command.extend([paths::target_dir().join("tests/e2e").into(), "node".into()]);
+    if let Some(keep) = &args.keep {
+        let keep = std::path::absolute(keep)?.join("spans");
+        command.extend(["--keep".into(), keep.into()]);
+    }
+    beside(&RunArgs {
+        plan: PlanArgs {
+            version: Kubernetes::NEWEST.version.to_owned(),
+            bare: false,
+            node: true,
+        },
+        keep: args.keep.clone(),
+        command,
+    })
+}
+
 fn beside(args: &RunArgs) -> Result<()> {
     let plan = args.plan.plan(false)?;
     let cache = Cache::from_env()?;
     // Outside: there is no way to a registry from the network that we enter.
-    plan.kubernetes.install(&cache)?;
-    network::enter()?;
+    plan.install(&cache)?;
+    network::enter(if plan.node {
+        network::Own::Node
+    } else {
+        network::Own::Network
+    })?;
     interrupt::listen()?;
     let temporary = std::env::temp_dir().join(format!("kaos-cluster-{}", std::process::id()));
     let folder = match &args.keep {
@@ -159,6 +268,7 @@ fn beside(args: &RunArgs) -> Result<()> {
     };
     plane::fresh(&folder)?;
     let result = command_beside(&plan, &cache, &folder, &args.command);
+    leave(&plan, &folder);
     if args.keep.is_none() {
         std::fs::remove_dir_all(&folder)?;
     }
@@ -215,6 +325,7 @@ impl PlanArgs {
             kubernetes,
             lasting,
             bare: self.bare,
+            node: self.node,
         })
     }
 }

@@ -5,6 +5,7 @@ mod build;
 mod cluster;
 mod cmd;
 mod demo;
+mod image;
 mod interrupt;
 mod paths;
 mod peers;
@@ -39,7 +40,9 @@ pub(crate) enum Chore {
     Bench(bench::Args),
     /// Install or run the real servers, agents and clients that demo and tests use.
     Peers(peers::Args),
-    /// Start a real Kubernetes control plane.
+    /// Make container images of the probe and the webhook, without a daemon.
+    Image(image::Args),
+    /// Start a real Kubernetes cluster.
     Cluster(cluster::Args),
     /// Check the rules of the house that no other tool checks.
     Tidy(tidy::Args),
@@ -68,6 +71,7 @@ fn perform(chore: Chore) -> anyhow::Result<()> {
         Chore::Test(args) => test::run(&args),
         Chore::Bench(args) => bench::run(&args),
         Chore::Peers(args) => peers::run(&args),
+        Chore::Image(args) => image::run(&args),
         Chore::Cluster(args) => cluster::run(&args),
         Chore::Tidy(args) => tidy::run(&args),
         Chore::Vm(args) => vm::run(&args),

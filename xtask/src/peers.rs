@@ -10,6 +10,7 @@ mod cli;
 mod clients;
 mod collector;
 mod command;
+mod coredns;
 pub(crate) mod debian;
 mod golang;
 mod helm;
@@ -19,6 +20,7 @@ mod litellm;
 mod llama;
 mod mcp;
 mod model;
+mod node;
 mod ollama;
 mod packaged;
 mod phoenix;
@@ -36,10 +38,15 @@ use anyhow::{Context as _, Result};
 pub(crate) use agent::Agent;
 pub(crate) use cache::Cache;
 pub(crate) use cli::{Args, run};
+pub(crate) use collector::Collector;
+pub(crate) use coredns::CoreDns;
+pub(crate) use helm::Helm;
 pub(crate) use kubernetes::Kubernetes;
 pub(crate) use litellm::LiteLlm;
 pub(crate) use llama::Llama;
 pub(crate) use mcp::McpServer;
+pub(crate) use model::TinyModel;
+pub(crate) use node::Node;
 pub(crate) use packaged::HEY;
 pub(crate) use phoenix::Phoenix;
 pub(crate) use running::{Ready, Running};
@@ -111,7 +118,7 @@ pub(crate) fn all() -> Vec<Box<dyn Peer>> {
     vec![
         Box::new(python::Uv),
         Box::new(tls::Tls),
-        Box::new(model::TinyModel),
+        Box::new(TinyModel),
         Box::new(Llama),
         Box::new(LiteLlm),
         Box::new(Agent::NOW),
@@ -122,12 +129,14 @@ pub(crate) fn all() -> Vec<Box<dyn Peer>> {
         Box::new(clients::NodeClients),
         Box::new(Phoenix),
         Box::new(ollama::Ollama),
-        Box::new(collector::Collector),
+        Box::new(Collector),
         Box::new(tls_programs::Bun),
         Box::new(tls_programs::GoTls),
         Box::new(chromium::Chromium),
         Box::new(Kubernetes::NEWEST),
-        Box::new(helm::Helm),
+        Box::new(CoreDns),
+        Box::new(Node),
+        Box::new(Helm),
         Box::new(packaged::PROMETHEUS),
         Box::new(HEY),
     ]

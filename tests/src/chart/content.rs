@@ -26,7 +26,7 @@ const CASES: [(&[&str], bool); 6] = [
 ];
 
 /// Span attributes of KAOS's programs that say no more than names and figures.
-const KEPT: [&str; 7] = [
+pub(super) const KEPT: [&str; 7] = [
     "autonomous.iteration",
     "gen_ai.usage.input_tokens",
     "kaos.resource.name",
@@ -37,7 +37,7 @@ const KEPT: [&str; 7] = [
 ];
 
 /// Those that hold pieces of prompts and answers, and those that nobody knows yet.
-const DROPPED: [&str; 7] = [
+pub(super) const DROPPED: [&str; 7] = [
     "autonomous.goal",
     "gen_ai.input.messages",
     "kaos.description",

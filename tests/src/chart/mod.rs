@@ -1,5 +1,6 @@
 //! The chart, by real helm, against a real API server: `cargo xtask cluster run -- e2e chart`.
 
+pub mod collector;
 pub mod content;
 pub mod helm;
 pub mod life;
@@ -34,6 +35,9 @@ pub struct ChartArgs {
     /// promtool.
     #[arg(long, env = "KAOS_PROMTOOL", default_value = "promtool")]
     promtool: PathBuf,
+    /// The OpenTelemetry Collector.
+    #[arg(long, env = "KAOS_COLLECTOR", default_value = "otelcol")]
+    collector: PathBuf,
     /// The webhook. The default is the one that was built.
     #[arg(long, env = "KAOS_WEBHOOK")]
     webhook: Option<PathBuf>,
@@ -47,6 +51,7 @@ pub struct World {
     cluster: Cluster,
     helm: Helm,
     promtool: PathBuf,
+    collector: PathBuf,
     webhook: PathBuf,
     folder: PathBuf,
 }
@@ -70,6 +75,7 @@ impl ChartArgs {
         scenario!("lint", async { wrong::lint(&world) });
         scenario!("wrong values are refused", async { wrong::refused(&world) });
         scenario!("prompts stay home", async { content::stays_home(&world) });
+        scenario!("a real collector drops prompts", collector::drops(&world));
         scenario!("rules", async { rules::hold(&world) });
         scenario!("agrees with the manifest", async {
             manifest::agrees(&world)
@@ -103,6 +109,7 @@ impl World {
             cluster,
             helm: Helm::new(&args.helm, &folder),
             promtool: args.promtool.clone(),
+            collector: args.collector.clone(),
             webhook,
             folder,
         })

@@ -18,7 +18,7 @@ const MOST: [&[&str]; 5] = [
         "--set=monitoring.dashboards=true",
         "--set=imagePullSecrets[0].name=registry",
     ],
-    &["--set=probe.capabilities={BPF,PERFMON,SYS_PTRACE,SYS_ADMIN}"],
+    &["--set=probe.capabilities={BPF,PERFMON,SYS_PTRACE}"],
     &[
         "--set=probe.privileged=true",
         "--set=probe.seLinuxOptions.type=spc_t",

@@ -145,11 +145,15 @@ impl Cluster {
         Ok(())
     }
 
+    /// What is at a path, as text.
+    pub async fn text(&self, path: &str) -> Result<String> {
+        let request = Request::get(path).body(Vec::new())?;
+        Ok(self.client.request_text(request).await?)
+    }
+
     /// The sum of a metric of the API server's over its labels; 0 if it was never counted.
     pub async fn metric(&self, name: &str) -> Result<f64> {
-        let request = Request::get("/metrics").body(Vec::new())?;
-        let text = self.client.request_text(request).await?;
-        Ok(sum(&text, name))
+        Ok(sum(&self.text("/metrics").await?, name))
     }
 }
 

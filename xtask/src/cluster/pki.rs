@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::network::ADDRESS;
 use anyhow::{Context as _, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -10,12 +11,16 @@ use rcgen::{
 };
 
 /// The names by which the API server is called.
-const SERVER_NAMES: [&str; 5] = [
+const SERVER_NAMES: [&str; 8] = [
     "localhost",
     "127.0.0.1",
     "kubernetes",
     "kubernetes.default",
     "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+    // The Service's address, and ours: a kubelet serves with this certificate too.
+    "10.96.0.1",
+    ADDRESS,
 ];
 
 /// A folder with a certificate authority and what it signed.

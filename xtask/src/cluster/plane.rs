@@ -2,12 +2,16 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
 
+use super::network::ADDRESS;
+use super::node;
 use super::pki::Pki;
 use crate::peers::{Cache, Kubernetes, Peer as _, Ready, Running, http};
 use crate::{cmd, interrupt};
@@ -22,6 +26,19 @@ pub(super) struct Plan {
     pub(super) lasting: bool,
     /// Without controller-manager: no Deployment becomes pods, pods need no service account.
     pub(super) bare: bool,
+    /// With a node, where pods run.
+    pub(super) node: bool,
+}
+
+impl Plan {
+    /// Installs all that will be started.
+    pub(super) fn install(&self, cache: &Cache) -> Result<()> {
+        self.kubernetes.install(cache)?;
+        if self.node {
+            node::install(cache)?;
+        }
+        Ok(())
+    }
 }
 
 /// A control plane that answers; dropping it stops it.
@@ -49,16 +66,41 @@ impl Plane {
             programs,
             lasting: plan.lasting,
         };
-        plane.add("etcd", etcd(folder, &ports), &ports.etcd_ready(), folder)?;
+        plane.part("etcd", etcd(folder, &ports), &ports.etcd_ready(), folder)?;
         let api = api_server(&pki, &ports, plan);
-        plane.add("kube-apiserver", api, &ports.api_ready(&pki), folder)?;
+        plane.part("kube-apiserver", api, &ports.api_ready(&pki), folder)?;
         if !plan.bare {
             let controllers = controllers(&pki, &ports)?;
             let ready = ports.controllers_ready(&pki);
-            plane.add("kube-controller-manager", controllers, &ready, folder)?;
+            plane.part("kube-controller-manager", controllers, &ready, folder)?;
             plane.await_account()?;
         }
+        if plan.node {
+            node::start(&mut plane, &pki, ports.api, cache, folder)?;
+        }
         Ok(plane)
+    }
+
+    /// Makes objects be there.
+    pub(super) fn apply(&self, objects: &Value) -> Result<()> {
+        let mut apply = self.kubectl();
+        apply.args(["apply", "--filename=-"]);
+        let mut child = apply.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        let mut stdin = child.stdin.take().context("a pipe")?;
+        stdin.write_all(objects.to_string().as_bytes())?;
+        drop(stdin);
+        let status = child.wait()?;
+        ensure!(status.success(), "kubectl apply failed: {status}");
+        Ok(())
+    }
+
+    /// A part's command; unless the cluster lasts, the part ends with us.
+    pub(super) fn command(&self, program: &Path) -> Command {
+        if self.lasting {
+            Command::new(program)
+        } else {
+            bound_to_us(program)
+        }
     }
 
     /// `kubectl` for the administrator.
@@ -70,20 +112,27 @@ impl Plane {
         kubectl
     }
 
-    fn add(
+    fn part(
         &mut self,
         part: &'static str,
         arguments: Vec<String>,
         ready: &Ready,
         folder: &Path,
     ) -> Result<()> {
-        let program = self.programs.join(part);
-        let mut command = if self.lasting {
-            Command::new(program)
-        } else {
-            bound_to_us(&program)
-        };
-        command.args(arguments).current_dir(folder);
+        let mut command = self.command(&self.programs.join(part));
+        command.args(arguments);
+        self.add(part, command, ready, folder)
+    }
+
+    /// Starts a part, whose log is `PART.log` in the folder.
+    pub(super) fn add(
+        &mut self,
+        part: &'static str,
+        mut command: Command,
+        ready: &Ready,
+        folder: &Path,
+    ) -> Result<()> {
+        command.current_dir(folder);
         let log = folder.join(format!("{part}.log"));
         let running = Running::start(part, command, ready, &log)?;
         // The newest first: nothing shall miss what it stands on while it stops.
@@ -165,13 +214,11 @@ fn etcd(folder: &Path, ports: &Ports) -> Vec<String> {
 }
 
 /// `--enable-aggregator-routing` makes the server look up the endpoints of a webhook's Service
-/// itself: there is no kube-proxy that would make its cluster IP lead anywhere.
+/// itself: without a node there is no kube-proxy that would make its cluster IP lead anywhere.
 fn api_server(pki: &Pki, ports: &Ports, plan: &Plan) -> Vec<String> {
     let file = |name| pki.file(name).display().to_string();
     let mut arguments = vec![
         format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd),
-        "--bind-address=127.0.0.1".to_owned(),
-        "--advertise-address=10.255.255.1".to_owned(),
         format!("--secure-port={}", ports.api),
         "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
         "--authorization-mode=Node,RBAC".to_owned(),
@@ -187,6 +234,23 @@ fn api_server(pki: &Pki, ports: &Ports, plan: &Plan) -> Vec<String> {
         ),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
     ];
+    let (bind, advertise) = if plan.node {
+        ("0.0.0.0", ADDRESS)
+    } else {
+        ("127.0.0.1", "10.255.255.1")
+    };
+    arguments.push(format!("--bind-address={bind}"));
+    arguments.push(format!("--advertise-address={advertise}"));
+    if plan.node {
+        arguments.extend([
+            "--enable-admission-plugins=NodeRestriction".to_owned(),
+            // By its name no kubelet is found.
+            "--kubelet-preferred-address-types=InternalIP".to_owned(),
+            format!("--kubelet-certificate-authority={}", file("ca.crt")),
+            format!("--kubelet-client-certificate={}", file("admin.crt")),
+            format!("--kubelet-client-key={}", file("admin.key")),
+        ]);
+    }
     if plan.bare {
         arguments.push("--disable-admission-plugins=ServiceAccount".to_owned());
     }

@@ -9,6 +9,8 @@ use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
+use super::host;
+
 /// How long a part may take to stop by itself before it is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
@@ -38,11 +40,19 @@ pub(super) fn running(folder: &Path) -> Result<Option<Vec<String>>> {
     Ok(Some(names.collect()))
 }
 
-/// Stops the parts that run, and removes the folder.
+/// The process of a part that runs.
+pub(super) fn pid(folder: &Path, name: &str) -> Result<Option<i32>> {
+    let parts = read(folder)?.unwrap_or_default();
+    let mut running = parts.into_iter().filter(Part::runs);
+    Ok(running.find(|part| part.name == name).map(|part| part.pid))
+}
+
+/// Stops the parts that run and what runs in pods, and removes the folder.
 pub(super) fn stop(folder: &Path) -> Result<()> {
     for part in read(folder)?.unwrap_or_default() {
         part.stop();
     }
+    host::give_back(folder)?;
     fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
 }
 

@@ -1,6 +1,8 @@
 //! A peer that runs: started in its own process group, ready when it answers, stopped on drop.
 
 use std::fs::File;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -41,6 +43,10 @@ pub(crate) enum Ready {
         /// The file with the authority's certificate.
         ca: PathBuf,
     },
+    /// Somebody takes connections at this address.
+    Listens(SocketAddr),
+    /// The same of a socket in the file system.
+    Socket(PathBuf),
     /// It runs: there is nothing to ask.
     #[cfg(test)]
     Started,
@@ -169,6 +175,8 @@ impl Ready {
         match self {
             #[cfg(test)]
             Self::Started => true,
+            Self::Listens(address) => TcpStream::connect(address).is_ok(),
+            Self::Socket(path) => UnixStream::connect(path).is_ok(),
             Self::Http { port, path } => {
                 http::get(*port, path, Duration::from_secs(2)).is_ok_and(|r| r.status < 500)
             }

@@ -10,7 +10,14 @@ use crate::cmd::command;
 use crate::paths;
 
 /// What takes minutes to build or to fetch, in the order in which steps ask for it.
-const PEERS: [&str; 5] = ["ollama", "litellm", "collector", "kubernetes", "helm"];
+const PEERS: [&str; 6] = [
+    "ollama",
+    "litellm",
+    "collector",
+    "kubernetes",
+    "coredns",
+    "helm",
+];
 
 /// The builds; none is begun any more once this is dropped.
 pub(super) struct Ahead {

@@ -13,7 +13,7 @@ use crate::{build, paths, setup, tidy, vm};
 /// The step after which third parties' programs can be built.
 pub(super) const SETUP: &str = "setup";
 
-pub(super) const STEPS: [Step; 17] = [
+pub(super) const STEPS: [Step; 19] = [
     Step {
         name: SETUP,
         about: "install what is missing",
@@ -125,6 +125,20 @@ pub(super) const STEPS: [Step; 17] = [
         quick: false,
         parts: true,
         run: system::chart,
+    },
+    Step {
+        name: "image",
+        about: "images of both programs, which run inside them",
+        quick: false,
+        parts: true,
+        run: system::image,
+    },
+    Step {
+        name: "node",
+        about: "the whole on a real node, installed by helm",
+        quick: false,
+        parts: true,
+        run: system::node,
     },
     Step {
         name: "demo",

@@ -122,11 +122,13 @@ pub(super) fn chart(_: &Args) -> anyhow::Result<Outcome> {
     let e2e = e2e_and_webhook()?;
     let cache = Cache::from_env()?;
     let mut install = xtask()?;
-    install.args(["peers", "install", "kubernetes", "helm", "prometheus"]);
+    install.args(["peers", "install"]);
+    install.args(["kubernetes", "helm", "prometheus", "collector"]);
     run_command(&mut limited(&install, Duration::from_mins(30)))?;
     let mut chart = xtask()?;
     chart
         .env("KAOS_HELM", cache.peers().join("helm/helm"))
+        .env("KAOS_COLLECTOR", cache.peers().join("collector/otelcol"))
         .env(
             "KAOS_PROMTOOL",
             cache.peers().join("prometheus/usr/bin/promtool"),
@@ -135,6 +137,42 @@ pub(super) fn chart(_: &Args) -> anyhow::Result<Outcome> {
         .arg(e2e)
         .arg("chart");
     run(&chart, Duration::from_mins(5))
+}
+
+/// Images of both programs, which are run inside them.
+pub(super) fn image(_: &Args) -> anyhow::Result<Outcome> {
+    if !is_root() {
+        return Ok(Outcome::skipped("a change of root wants root"));
+    }
+    run_command(xtask()?.arg("image"))?;
+    let mut check = xtask()?;
+    check.args(["image", "--check"]);
+    run(&check, Duration::from_mins(2))
+}
+
+/// The whole on a real node, from the images of the step before.
+pub(super) fn node(_: &Args) -> anyhow::Result<Outcome> {
+    if let Some(why) = no_cluster() {
+        return Ok(Outcome::skipped(why));
+    }
+    if let Some(why) = not_here()? {
+        return Ok(Outcome::skipped(why));
+    }
+    e2e()?;
+    let mut install = xtask()?;
+    install.args([
+        "peers",
+        "install",
+        "kubernetes",
+        "coredns",
+        "node",
+        "collector",
+    ]);
+    install.args(["helm", "llama", "tiny-model", "agent"]);
+    run_command(&mut limited(&install, Duration::from_mins(30)))?;
+    let mut test = xtask()?;
+    test.args(["cluster", "test"]);
+    run(&test, Duration::from_mins(8))
 }
 
 /// Why no control plane can be built and started here, if it cannot.

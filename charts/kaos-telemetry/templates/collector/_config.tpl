@@ -29,22 +29,24 @@ knows here are dropped, for somebody's next name for a prompt is among them. */}
 {{- toYaml (list "gen_ai.system_instructions" "gen_ai.input.messages" "gen_ai.output.messages" "gen_ai.tool.definitions" "gen_ai.tool.call.arguments" "gen_ai.tool.call.result") -}}
 {{- end -}}
 
-{{/* The processor that drops or hashes content. */}}
+{{/* The processor that drops or hashes content. A digest is made under another name, and takes the
+content's only once that is gone: an attribute that came twice is two, and only the first would be
+overwritten. */}}
 {{- define "kaos.strip" -}}
 {{- $span := list -}}
-{{- $content := list -}}
+{{- $digests := list -}}
 {{- if eq .Values.collector.content "hash" -}}
+{{- $clear := "delete_matching_keys(span.attributes, \"^telemetry[.]kaos[.]digest[.]\")" -}}
+{{- $span = append $span $clear -}}
 {{- range include "kaos.content" . | fromYamlArray -}}
-{{- $span = append $span (printf "set(span.attributes[%q], SHA256(span.attributes[%q])) where IsString(span.attributes[%q])" . . .) -}}
-{{- $span = append $span (printf "delete_key(span.attributes, %q) where not IsString(span.attributes[%q])" . .) -}}
-{{- $content = append $content (replace "." "[.]" .) -}}
+{{- $digest := printf "telemetry.kaos.digest.%s" . -}}
+{{- $span = append $span (printf "set(span.attributes[%q], SHA256(span.attributes[%q])) where IsString(span.attributes[%q])" $digest . .) -}}
+{{- $digests = append $digests (printf "set(span.attributes[%q], span.attributes[%q]) where span.attributes[%q] != nil" . $digest $digest) -}}
 {{- end -}}
+{{- $digests = append $digests $clear -}}
 {{- end -}}
-{{- $kept := include "kaos.kept" . -}}
-{{- if $content -}}
-{{- $kept = printf "%s|^(%s)$$" $kept (join "|" $content) -}}
-{{- end -}}
-{{- $span = append $span (printf "keep_matching_keys(span.attributes, %q)" $kept) -}}
+{{- $span = append $span (printf "keep_matching_keys(span.attributes, %q)" (include "kaos.kept" .)) -}}
+{{- $span = concat $span $digests -}}
 {{- $span = append $span "replace_pattern(span.attributes[\"url.full\"], \"[?#].*\", \"\")" -}}
 {{- $span = append $span "set(span.status.message, \"\")" -}}
 {{- $event := list "keep_keys(spanevent.attributes, [\"exception.type\"])" -}}
