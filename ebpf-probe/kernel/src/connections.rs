@@ -11,8 +11,9 @@ use probe_common::capture::{
 };
 use probe_common::http::{Look, PEEK};
 use probe_common::maps::{Process, counter};
-use probe_common::record::{BLOCKING, Kind, LATE, Open, PIECE, TLS};
+use probe_common::record::{BLOCKING, IN, Kind, LATE, Open, PIECE, TLS};
 
+use crate::go;
 use crate::kernel;
 use crate::maps::{ACCEPTED, Copying, GRANTS, count};
 use crate::python;
@@ -89,11 +90,16 @@ impl Who {
     const UNKNOWN: Self = Self { flags: 0, token: 0 };
 
     #[inline(always)]
-    fn of(operation: &Operation) -> Self {
+    fn of(c: &Connection, operation: &Operation) -> Self {
         let waits = operation.sk != 0 && !operation.hasty && kernel::is_blocking(operation.sk);
+        let mut token = python::token(operation.process.start);
+        if token == 0 {
+            let serves = operation.direction == IN && c.request == IN;
+            token = go::token(if serves { operation.n } else { 0 });
+        }
         Self {
             flags: if waits { BLOCKING } else { 0 },
-            token: python::token(operation.process.start),
+            token,
         }
     }
 }
@@ -145,7 +151,7 @@ pub fn operate(c: &mut Connection, operation: &Operation, state: &'static mut Co
             c.flags |= LATE_CONNECTION;
             return;
         }
-        who = Who::of(operation);
+        who = Who::of(c, operation);
         if before != 0 {
             let mut header = header(Kind::Data, direction, c.id, process.start);
             header.offset = start;

@@ -2,7 +2,7 @@
 
 use core::ptr::{addr_of, read_volatile};
 
-use aya_ebpf::helpers::generated::bpf_get_current_task_btf;
+use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
 use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel};
 use probe_common::offsets::{ABSENT, Offsets};
 use probe_common::record::Open;
@@ -94,6 +94,32 @@ pub fn socket_of(fd: u64) -> Option<u64> {
     read(socket, offset!(socket_sk)).filter(|sk| *sk != 0)
 }
 
+/// As [`socket_of`], for programs on functions of the observed program.
+#[inline(always)]
+pub fn socket_by_number(fd: u64) -> Option<u64> {
+    // SAFETY: the helper has no preconditions.
+    let task = unsafe { bpf_get_current_task() };
+    let files: u64 = read(task, offset!(task_files))?;
+    let fdt: u64 = read(files, offset!(files_fdt))?;
+    let array: u64 = read(fdt, offset!(fdt_fd))?;
+    let file: u64 = read(array, (fd & 0x00ff_ffff) * 8)?;
+    let socket: u64 = read(file, offset!(file_private))?;
+    let back: u64 = read(socket, offset!(socket_file))?;
+    if file == 0 || back != file {
+        return None;
+    }
+    read(socket, offset!(socket_sk)).filter(|sk| *sk != 0)
+}
+
+/// What the register r14 of the current thread's program holds, which system calls leave alone.
+#[inline(always)]
+pub fn user_r14() -> Option<u64> {
+    // SAFETY: the helpers have no preconditions.
+    let registers = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) };
+    // `struct pt_regs` of x86-64, stable since 2.6.24 (arch/x86/include/asm/ptrace.h).
+    read(registers as u64, 8)
+}
+
 /// Whether calls on `sk` wait until they are done; false where that is not known.
 #[inline(always)]
 pub fn is_blocking(sk: u64) -> bool {
@@ -157,15 +183,17 @@ pub fn write_seq(sk: u64) -> u32 {
 /// Bytes read from `sk` since it was connected.
 ///
 /// `bytes_received` and `rcv_nxt` move together while segments arrive on another CPU; a change
-/// between the two reads of `rcv_nxt` means that they do not belong together.
+/// between the two reads of `rcv_nxt` means that they do not belong together. Both count the
+/// peer's FIN, which is read together with the last bytes.
 #[inline(always)]
 pub fn bytes_read(sk: u64) -> u64 {
-    let mut total = 0;
+    let mut total: u64 = 0;
     for _ in 0..3 {
         let next: u32 = read(sk, offset!(tcp_rcv_nxt)).unwrap_or(0);
         let received: u64 = read(sk, offset!(tcp_bytes_received)).unwrap_or(0);
         let unread = next.wrapping_sub(read_seq(sk));
-        total = received.wrapping_sub(u64::from(unread));
+        let fin = u64::from(unread == 0 && has_fin(sk));
+        total = received.saturating_sub(u64::from(unread) + fin);
         if read::<u32>(sk, offset!(tcp_rcv_nxt)) == Some(next) {
             break;
         }

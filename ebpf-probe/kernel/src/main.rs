@@ -6,6 +6,7 @@
 #![no_main]
 
 mod connections;
+mod go;
 mod kernel;
 mod maps;
 mod process;

@@ -14,7 +14,7 @@ use probe_common::record::{ANCESTORS, FOUND};
 
 use crate::connections::new_id;
 use crate::kernel;
-use crate::maps::{ACCEPTED, CONTEXTS, ORIGIN, Origin, PYTHON_THREADS, PYTHONS, count};
+use crate::maps::{ACCEPTED, CONTEXTS, GOS, ORIGIN, Origin, PYTHON_THREADS, PYTHONS, count};
 use crate::records::send_line;
 
 /// Threads of an interpreter that are looked at.
@@ -164,7 +164,7 @@ pub fn python_made(ctx: RetProbeContext) -> u32 {
 #[inline(always)]
 pub fn accepted(fd: u64) {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    if PYTHONS.get_ptr(tgid).is_none() {
+    if PYTHONS.get_ptr(tgid).is_none() && GOS.get_ptr(tgid).is_none() {
         return;
     }
     if let Some(sk) = kernel::socket_of(fd) {
