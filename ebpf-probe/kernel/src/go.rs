@@ -7,7 +7,7 @@
 //! when it hands the request over, and lends that goroutine its number.
 
 use aya_ebpf::bindings::pt_regs;
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_probe_read_user};
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
 use probe_common::capture::TLS as TLS_SOCKET;
@@ -38,8 +38,8 @@ const MOST: u64 = i32::MAX as u64;
 /// neither is known to serve a request. `request` is how many bytes of a request it has just read,
 /// 0 when it did something else.
 ///
-/// Whoever serves is known from its first request on. Whoever else was started by one that serves
-/// has that one's number, marked as [`FOUND`], while nothing shows that it works for others too.
+/// Whoever serves is known from its first request on. What another one that was started by it does
+/// first has that one's number, marked as [`FOUND`].
 /// A server waits for the next request with a read of one byte, in a goroutine that lives for
 /// nothing else: that one counts as its parent's.
 #[inline(never)]
@@ -60,9 +60,6 @@ pub fn token(request: u64) -> u64 {
             return known.borrowed;
         }
         if known.token != 0 {
-            if request != 0 {
-                begins(&here);
-            }
             return known.token;
         }
     }
@@ -74,7 +71,6 @@ pub fn token(request: u64) -> u64 {
     {
         let token = known(&parent).map_or(0, |parent| parent.token);
         if token != 0 {
-            begins(&parent);
             return token;
         }
     }
@@ -91,26 +87,23 @@ fn parent_of(go: &Go, goroutine: u64, tgid: u32) -> Option<GoKey> {
     Some(key(go, id, tgid))
 }
 
-/// The number of the goroutine that started this one, marked as [`FOUND`]; 0 if it serves none or
-/// is not known, or if this one has worked before the request that its starter serves: pools keep
-/// whom one request has started for the next one, whoever asks.
+/// The number of the goroutine that started this one, marked as [`FOUND`]; 0 if that one serves
+/// nobody or is not known. Only for the first call: pools keep whom one request has started, and
+/// whose work it does then nobody can tell.
 #[inline(always)]
 fn starters(go: &Go, goroutine: u64, here: &GoKey) -> u64 {
     let Some(parent) = parent_of(go, goroutine, here.tgid).and_then(|parent| known(&parent)) else {
         return 0;
     };
-    if parent.token == 0 {
-        return 0;
-    }
     let mut own = known(here).unwrap_or(Goroutine::NEW);
-    if own.since == 0 {
-        // SAFETY: the helper has no preconditions.
-        own.since = unsafe { bpf_ktime_get_ns() };
-        let _ = GOROUTINES.insert(here, own, 0);
-    } else if own.since < parent.since {
+    if parent.token == 0 || own.helped != 0 {
         return 0;
     }
-    parent.token | FOUND
+    own.helped = 1;
+    match GOROUTINES.insert(here, own, 0) {
+        Ok(()) => parent.token | FOUND,
+        Err(_) => 0,
+    }
 }
 
 /// Gives a goroutine its number, which is younger than the connection that it serves.
@@ -118,22 +111,11 @@ fn starters(go: &Go, goroutine: u64, here: &GoKey) -> u64 {
 fn serves(here: &GoKey) -> u64 {
     let new = Goroutine {
         token: new_id() & !FOUND,
-        // SAFETY: the helper has no preconditions.
-        since: unsafe { bpf_ktime_get_ns() },
         ..Goroutine::NEW
     };
     match GOROUTINES.insert(here, new, 0) {
         Ok(()) => new.token,
         Err(_) => 0,
-    }
-}
-
-/// A goroutine that has its number begins to read its next request.
-#[inline(always)]
-fn begins(here: &GoKey) {
-    if let Some(goroutine) = GOROUTINES.get_ptr_mut(here) {
-        // SAFETY: entries are numbers; the helper has no preconditions.
-        unsafe { (*goroutine).since = bpf_ktime_get_ns() };
     }
 }
 

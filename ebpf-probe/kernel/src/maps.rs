@@ -61,9 +61,8 @@ pub struct Goroutine {
     pub token: u64,
     /// The number of the goroutine whose request it writes, 0 if none was handed to it.
     pub borrowed: u64,
-    /// When it began to read the request that it serves, or was first seen at work for another
-    /// one's; 0 if neither was seen.
-    pub since: u64,
+    /// 1 once it has made a call while another one served, which had started it.
+    pub helped: u64,
 }
 
 impl Goroutine {
@@ -71,7 +70,7 @@ impl Goroutine {
     pub const NEW: Self = Self {
         token: 0,
         borrowed: 0,
-        since: 0,
+        helped: 0,
     };
 }
 

@@ -51,11 +51,6 @@ pub(super) fn is_call(span: &SeenSpan) -> bool {
     span.kind == Kind::Client && span.text("gen_ai.response.id").is_some()
 }
 
-/// The number in the call's body.
-pub(super) fn number(span: &SeenSpan, numbers: &HashMap<String, u64>) -> Option<u64> {
-    numbers.get(span.text("gen_ai.response.id")?).copied()
-}
-
 pub(super) fn row(
     server: &str,
     cell: &Cell,
@@ -81,11 +76,13 @@ pub(super) fn row(
     for span in spans.iter().filter(|span| is_call(span)) {
         row.out_after
             .push(span.arrived.saturating_sub(span.end) as f64 / 1e6);
-        let number = number(span, numbers);
+        let number = span
+            .text("gen_ai.response.id")
+            .and_then(|id| numbers.get(id));
         let parent = servers.get(span.parent_span_id.as_str());
         let found = parent.and_then(|s| s.text("url.path")?.rsplit('/').next()?.parse().ok());
         let right = number.is_some()
-            && found == number
+            && found == number.copied()
             && parent.is_some_and(|p| p.trace_id == span.trace_id);
         match span.text("telemetry.kaos.parent") {
             Some("exact") if right => row.exact += 1,

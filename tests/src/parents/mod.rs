@@ -300,23 +300,22 @@ fn run(binary: &Path, program: &Program, cell: &Cell, at_once: usize) -> Result<
     let warm = Model::start(None)?;
     let probe = Probe::start(binary, &[], &folder, warm.address())?;
     settle(&probe, &target, &server, cell)?;
-    let before = model.asked();
     let requests = (at_once * 2).max(20);
     load::run(&target, 0..requests, at_once)?;
-    let wanted = before + requests * cell.calls;
+    let wanted = requests * cell.calls;
     let deadline = Instant::now() + PATIENCE;
-    while model.asked() < wanted && Instant::now() < deadline {
+    while model.asked(SETTLING as u64) < wanted && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(10));
     }
     let pids = server.pids();
-    let numbers = model.numbers();
     let counts = |span: &SeenSpan| {
-        let number = judge::number(span, &numbers);
+        let id = span.text("gen_ai.response.id");
+        let number = id.and_then(|id| model.number(id));
         number.is_none_or(|number| number < SETTLING as u64)
     };
     let of_server = |span: &SeenSpan| span.pid().is_some_and(|pid| pids.contains(&pid));
     let client = |span: &SeenSpan| of_server(span) && judge::is_call(span) && counts(span);
-    probe.wait(requests * cell.calls, PATIENCE, client);
+    probe.wait(wanted, PATIENCE, client);
     let (spans, unreadable) = probe.stop()?;
     if let Some(line) = unreadable.first() {
         bail!("not a span: {line}");
@@ -331,6 +330,6 @@ fn run(binary: &Path, program: &Program, cell: &Cell, at_once: usize) -> Result<
         at_once,
         requests,
         &spans,
-        &numbers,
+        &model.numbers(),
     ))
 }

@@ -47,9 +47,17 @@ impl Model {
         self.address
     }
 
-    /// Calls with a number so far.
-    pub(super) fn asked(&self) -> usize {
-        self.numbers().len()
+    /// How many calls with numbers below this one it was asked for.
+    pub(super) fn asked(&self, below: u64) -> usize {
+        let numbers = self.numbers();
+        numbers.values().filter(|number| **number < below).count()
+    }
+
+    /// The number in the call that was answered with this id.
+    pub(super) fn number(&self, id: &str) -> Option<u64> {
+        let numbers = self.numbers.lock();
+        let numbers = numbers.unwrap_or_else(PoisonError::into_inner);
+        numbers.get(id).copied()
     }
 
     pub(super) fn numbers(&self) -> HashMap<String, u64> {
