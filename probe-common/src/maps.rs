@@ -52,6 +52,30 @@ impl Python {
     pub const TYPE: u64 = 8;
 }
 
+/// Value of `GOS`, by tgid: where a Go program keeps what a goroutine is. Offsets in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Go {
+    /// Another one for each program that a process runs.
+    pub generation: u32,
+    /// `g.goid`
+    pub goid: u16,
+    /// `g.parentGoid`, 0 before Go 1.21.
+    pub parent: u16,
+}
+
+/// Key of the maps by goroutine, and by what goroutines share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct GoKey {
+    /// The goroutine's id, which never comes back, or an address.
+    pub id: u64,
+    /// The process.
+    pub tgid: u32,
+    /// [`Go::generation`]
+    pub generation: u32,
+}
+
 /// Key of `CONTEXTS`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -159,5 +183,10 @@ pub const TLS_CALLS: u32 = 8192;
 pub const PYTHONS: u32 = 4096;
 /// Contexts of theirs that are alive, about; the ones that were used longest ago make room.
 pub const CONTEXTS: u32 = 16384;
+/// Go programs that are opted in.
+pub const GOS: u32 = 4096;
+/// Goroutines that wait for or speak on connections, about; the ones that were used longest ago
+/// make room.
+pub const GOROUTINES: u32 = 16384;
 /// Bytes of the ring. They count twice as memory of the probe, which maps them twice in a row.
 pub const RING: u32 = 4 << 20;

@@ -72,8 +72,8 @@ pub const ANCESTORS: usize = 8;
 /// What follows the header of [`Kind::Context`]: the context that it was copied from, that one's
 /// origin, and so on; 0 where none is known.
 pub type Line = [u64; ANCESTORS];
-/// A context's number: its birth was not seen. Bits 56 to 62 are the CPU, the ones below the
-/// time in nanoseconds.
+/// A context's number: its birth was not seen; where the rest is another context's number, that
+/// one started it. Bits 56 to 62 are the CPU, the ones below the time in nanoseconds.
 pub const FOUND: u64 = 1 << 63;
 
 /// The head of every record. All numbers are native-endian: both halves run on one machine.

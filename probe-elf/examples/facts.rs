@@ -4,7 +4,7 @@ use std::fs::File;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use probe_elf::{ReadCache, runtime, tls};
+use probe_elf::{ReadCache, go, runtime, tls};
 
 fn main() -> anyhow::Result<()> {
     for path in std::env::args().skip(1) {
@@ -18,6 +18,20 @@ fn main() -> anyhow::Result<()> {
             Err(error) => println!("   {error}"),
             Ok(None) => println!("   defines no OpenSSL functions"),
             Ok(Some(found)) => print_sites(&found),
+        }
+        let start = Instant::now();
+        if let Ok(Some(found)) = go::go_sites(&cache) {
+            println!(
+                "   Go sites after {:?}: {:?}",
+                start.elapsed(),
+                found.version
+            );
+            for site in found.tls.iter().chain(&found.client) {
+                println!(
+                    "   {:#9x} {:?} {:?}",
+                    site.file_offset, site.hook, site.cost
+                );
+            }
         }
         let start = Instant::now();
         let facts = runtime::inspect(&cache);

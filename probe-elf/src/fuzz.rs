@@ -1,6 +1,6 @@
 //! What the fuzz target and the property tests call.
 
-use crate::{runtime, tls};
+use crate::{go, runtime, tls};
 
 /// Reads everything that can be read from a file, which may be anything.
 ///
@@ -11,6 +11,14 @@ use crate::{runtime, tls};
 pub fn read_all(file: &[u8]) {
     if let Ok(Some(found)) = tls::openssl_sites(file) {
         for site in found.sites {
+            assert!(
+                site.file_offset < file.len() as u64,
+                "a site outside of the file: {site:?}"
+            );
+        }
+    }
+    if let Ok(Some(found)) = go::go_sites(file) {
+        for site in found.tls.iter().chain(&found.client) {
             assert!(
                 site.file_offset < file.len() as u64,
                 "a site outside of the file: {site:?}"

@@ -2,6 +2,7 @@
 //!
 //! - [`tls`] finds OpenSSL's entry points and decides where to hook them most cheaply.
 //! - [`runtime`] says what an executable is, and what of its TLS can be seen.
+//! - [`go`] finds where a Go program is hooked: its own TLS, and `net/http`'s client.
 //! - [`python`] finds where CPython's contexts are seen.
 //! - [`dynamic`] and [`image`] read the facts of ELF that both need.
 //!
@@ -15,6 +16,7 @@ pub mod dynamic;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod go;
 pub mod image;
 pub mod python;
 pub mod runtime;

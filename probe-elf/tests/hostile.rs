@@ -9,11 +9,13 @@ use probe_elf::fuzz::read_all;
 use probe_elf::{Error, ReadCache, runtime, tls};
 use proptest::prelude::*;
 
-const FIXTURES: [&[u8]; 4] = [
+const FIXTURES: [&[u8]; 6] = [
     include_bytes!("../fixtures/inner_rcx.so"),
     include_bytes!("../fixtures/inner_r8.so"),
     include_bytes!("../fixtures/jump_table.so"),
     include_bytes!("../fixtures/kept.so"),
+    include_bytes!("../fixtures/go_copies.so"),
+    include_bytes!("../fixtures/go_returns.so"),
 ];
 
 #[test]

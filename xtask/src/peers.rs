@@ -132,6 +132,7 @@ pub(crate) fn all() -> Vec<Box<dyn Peer>> {
         Box::new(Collector),
         Box::new(tls_programs::Bun),
         Box::new(tls_programs::GoTls),
+        Box::new(tls_programs::GoHttp),
         Box::new(chromium::Chromium),
         Box::new(Kubernetes::NEWEST),
         Box::new(CoreDns),

@@ -12,8 +12,9 @@ use probe_common::capture::{
 };
 use probe_common::http::{Look, PEEK};
 use probe_common::maps::{Process, counter};
-use probe_common::record::{BLOCKING, Header, Kind, LATE, PIECE, TLS};
+use probe_common::record::{BLOCKING, Header, IN, Kind, LATE, PIECE, TLS};
 
+use crate::go;
 use crate::kernel::{self, Helpers};
 use crate::maps::{ACCEPTED, Copying, GRANTS, count};
 use crate::python;
@@ -138,11 +139,16 @@ impl Who {
     const UNKNOWN: Self = Self { flags: 0, token: 0 };
 
     #[inline(always)]
-    fn of<K: Helpers>(operation: &Operation) -> Self {
+    fn of<K: Helpers>(c: &Connection, operation: &Operation) -> Self {
         let waits = operation.sk != 0 && !operation.hasty && kernel::is_blocking(operation.sk);
+        let mut token = python::token::<K>(operation.process.start);
+        if token == 0 {
+            let serves = operation.direction == IN && c.request == IN;
+            token = go::token::<K>(if serves { operation.n } else { 0 });
+        }
         Self {
             flags: if waits { BLOCKING } else { 0 },
-            token: python::token::<K>(operation.process.start),
+            token,
         }
     }
 }
@@ -199,7 +205,7 @@ pub fn operate<K: Helpers>(c: &mut Connection, state: &'static mut Copying) {
             c.flags |= LATE_CONNECTION;
             return;
         }
-        who = Who::of::<K>(operation);
+        who = Who::of::<K>(c, operation);
         if before != 0 {
             let mut header = header(Kind::Data, direction, c.id, process.start);
             header.offset = start;

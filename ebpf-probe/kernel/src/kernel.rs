@@ -2,7 +2,7 @@
 
 use core::ptr::{addr_of, read_volatile};
 
-use aya_ebpf::helpers::generated::bpf_get_current_task_btf;
+use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
 use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel};
 use probe_common::offsets::{ABSENT, Offsets};
 use probe_common::record::Open;
@@ -26,6 +26,8 @@ pub trait Helpers {
     const LOOP: bool;
     /// `bpf_get_current_task_btf`, since 5.11.
     const TYPED_TASK: bool;
+    /// `bpf_task_pt_regs`, since 5.15.
+    const REGISTERS: bool;
 }
 
 /// Linux 5.17 and newer.
@@ -34,6 +36,7 @@ pub struct Newer;
 impl Helpers for Newer {
     const LOOP: bool = true;
     const TYPED_TASK: bool = true;
+    const REGISTERS: bool = true;
 }
 
 /// Linux 5.10 to 5.16.
@@ -42,6 +45,7 @@ pub struct Older;
 impl Helpers for Older {
     const LOOP: bool = false;
     const TYPED_TASK: bool = false;
+    const REGISTERS: bool = false;
 }
 
 /// The offset of a field; volatile, or the compiler would fold the value that it has here.
@@ -156,6 +160,19 @@ pub fn segments(message: u64) -> Option<Segments> {
     Some(Segments::many_in_kernel(vector, entries, skip))
 }
 
+/// What the register r14 of the current thread's program holds, which system calls leave alone;
+/// `None` on a kernel that does not tell.
+#[inline(always)]
+pub fn user_r14<K: Helpers>() -> Option<u64> {
+    if !K::REGISTERS {
+        return None;
+    }
+    // SAFETY: the helpers have no preconditions.
+    let registers = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) };
+    // `struct pt_regs` of x86-64, stable since 2.6.24 (arch/x86/include/asm/ptrace.h).
+    read(registers as u64, 8)
+}
+
 /// Whether calls on `sk` wait until they are done; false where that is not known.
 #[inline(always)]
 pub fn is_blocking(sk: u64) -> bool {
@@ -219,15 +236,17 @@ pub fn write_seq(sk: u64) -> u32 {
 /// Bytes read from `sk` since it was connected.
 ///
 /// `bytes_received` and `rcv_nxt` move together while segments arrive on another CPU; a change
-/// between the two reads of `rcv_nxt` means that they do not belong together.
+/// between the two reads of `rcv_nxt` means that they do not belong together. Both count the
+/// peer's FIN, which is read together with the last bytes.
 #[inline(always)]
 pub fn bytes_read(sk: u64) -> u64 {
-    let mut total = 0;
+    let mut total: u64 = 0;
     for _ in 0..3 {
         let next: u32 = read(sk, offset!(tcp_rcv_nxt)).unwrap_or(0);
         let received: u64 = read(sk, offset!(tcp_bytes_received)).unwrap_or(0);
         let unread = next.wrapping_sub(read_seq(sk));
-        total = received.wrapping_sub(u64::from(unread));
+        let fin = u64::from(unread == 0 && has_fin(sk));
+        total = received.saturating_sub(u64::from(unread) + fin);
         if read::<u32>(sk, offset!(tcp_rcv_nxt)) == Some(next) {
             break;
         }

@@ -7,6 +7,7 @@
 
 mod connections;
 mod functions;
+mod go;
 mod kernel;
 mod maps;
 mod process;

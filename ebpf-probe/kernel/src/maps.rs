@@ -4,9 +4,10 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use probe_common::capture::Connection;
 use probe_common::maps::{
-    CONNECTIONS as MAX_CONNECTIONS, CONTEXTS as MAX_CONTEXTS, ContextKey, Grant,
-    PROCESSES as MAX_PROCESSES, PYTHONS as MAX_PYTHONS, Process, Python, RING as RING_BYTES,
-    Settings, TLS_CALLS as MAX_TLS_CALLS, TlsKey, counter,
+    CONNECTIONS as MAX_CONNECTIONS, CONTEXTS as MAX_CONTEXTS, ContextKey,
+    GOROUTINES as MAX_GOROUTINES, GOS as MAX_GOS, Go, GoKey, Grant, PROCESSES as MAX_PROCESSES,
+    PYTHONS as MAX_PYTHONS, Process, Python, RING as RING_BYTES, Settings,
+    TLS_CALLS as MAX_TLS_CALLS, TlsKey, counter,
 };
 use probe_common::record::{Header, Line};
 
@@ -89,6 +90,37 @@ pub struct Origin {
     pub told: u64,
     /// The context that it was copied from, and so on.
     pub line: Line,
+}
+
+/// A goroutine that has to do with requests.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Goroutine {
+    /// Its number, 0 if it serves none.
+    pub token: u64,
+    /// The number of the goroutine whose request it writes, 0 if none was handed to it.
+    pub borrowed: u64,
+    /// 1 once it has made a call while another one served, which had started it.
+    pub helped: u64,
+}
+
+impl Goroutine {
+    /// Of which nothing is known yet.
+    pub const NEW: Self = Self {
+        token: 0,
+        borrowed: 0,
+        helped: 0,
+    };
+}
+
+/// What a goroutine reads with Go's TLS.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct GoRead {
+    /// The connection object; 0 outside of a call.
+    pub connection: u64,
+    /// The caller's buffer.
+    pub buffer: u64,
 }
 
 /// A call of the TLS library: set at the entry, taken at the return.
@@ -208,6 +240,18 @@ pub static CONTEXTS: LruHashMap<ContextKey, Origin> = LruHashMap::with_max_entri
 /// For a new origin, which is too large for the stack.
 #[map]
 pub static ORIGIN: PerCpuArray<Origin> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+pub static GOS: HashMap<u32, Go> = HashMap::with_max_entries(MAX_GOS, 0);
+#[map]
+pub static GOROUTINES: LruHashMap<GoKey, Goroutine> =
+    LruHashMap::with_max_entries(MAX_GOROUTINES, 0);
+/// By goroutine; its key has the address for an id.
+#[map]
+pub static GO_READS: LruHashMap<GoKey, GoRead> = LruHashMap::with_max_entries(MAX_GOROUTINES, 0);
+/// The goroutine that made a request last, by pooled connection; its key has the address for an
+/// id.
+#[map]
+pub static GO_HANDOVERS: LruHashMap<GoKey, u64> = LruHashMap::with_max_entries(MAX_TLS_CALLS, 0);
 /// When sockets were accepted by processes that have contexts.
 #[map]
 pub static ACCEPTED: LruHashMap<u64, u64> = LruHashMap::with_max_entries(MAX_CONNECTIONS, 0);

@@ -7,7 +7,7 @@ use probe_common::maps::{POLICY_OFF, Process, counter};
 use probe_common::record::{IN, Kind};
 
 use crate::kernel;
-use crate::maps::{PROCESSES, PYTHON_THREADS, PYTHONS, SETTINGS, count};
+use crate::maps::{GOS, PROCESSES, PYTHON_THREADS, PYTHONS, SETTINGS, count};
 use crate::records::{header, send};
 
 /// The current process, if it is opted in.
@@ -86,7 +86,9 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
 /// User space looks at each new program: a selector may want it.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn process_exec(_: BtfTracePointContext) -> i32 {
-    let _ = PYTHONS.remove((bpf_get_current_pid_tgid() >> 32) as u32);
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let _ = PYTHONS.remove(tgid);
+    let _ = GOS.remove(tgid);
     send(&header(Kind::Exec, IN, 0, kernel::process_start()));
     0
 }
@@ -109,6 +111,7 @@ pub fn process_exit(_: BtfTracePointContext) -> i32 {
         // The last two may end at once: one of them tells.
         if PROCESSES.remove(tgid).is_ok() {
             let _ = PYTHONS.remove(tgid);
+            let _ = GOS.remove(tgid);
             send(&header(Kind::Exit, IN, 0, process.start));
         }
     }

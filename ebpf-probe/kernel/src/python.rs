@@ -14,7 +14,7 @@ use probe_common::record::{ANCESTORS, FOUND};
 
 use crate::connections::new_id;
 use crate::kernel::{self, Helpers, Newer, Older};
-use crate::maps::{ACCEPTED, CONTEXTS, ORIGIN, Origin, PYTHON_THREADS, PYTHONS, count};
+use crate::maps::{ACCEPTED, CONTEXTS, GOS, ORIGIN, Origin, PYTHON_THREADS, PYTHONS, count};
 use crate::records::send_line;
 
 /// Threads of an interpreter that are looked at.
@@ -193,7 +193,7 @@ pub fn accepted(sk: u64) {
 #[inline(always)]
 fn has_contexts() -> bool {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    PYTHONS.get_ptr(tgid).is_some()
+    PYTHONS.get_ptr(tgid).is_some() || GOS.get_ptr(tgid).is_some()
 }
 
 #[inline(always)]

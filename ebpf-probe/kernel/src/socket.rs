@@ -277,9 +277,9 @@ fn create(sk: u64, direction: u8, n: u64) -> i32 {
     let mut read = kernel::bytes_read(sk);
     let mut written = kernel::bytes_written(sk);
     if direction == IN {
-        read = read.wrapping_sub(n);
+        read = read.saturating_sub(n);
     } else {
-        written = written.wrapping_sub(n);
+        written = written.saturating_sub(n);
     }
     // The SYN of the side that connected counts as a byte.
     if written == 1 {

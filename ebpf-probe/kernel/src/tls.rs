@@ -6,12 +6,12 @@ use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
 use aya_ebpf::macros::{uprobe, uretprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 use probe_common::capture::Connection;
-use probe_common::maps::{TlsKey, counter};
+use probe_common::maps::{Process, TlsKey, counter};
 use probe_common::record::{IN, Kind, OUT, TLS};
 
 use crate::connections::{Operation, Segments, announce_as, new_id, operate};
 use crate::kernel::{Helpers, Newer, Older};
-use crate::maps::{Entered, GRANTS, SOCKETS, TLS_CALLS, TLS_CONNECTIONS, TlsCall, count};
+use crate::maps::{Copying, Entered, GRANTS, SOCKETS, TLS_CALLS, TLS_CONNECTIONS, TlsCall, count};
 use crate::process;
 use crate::records::{header, send};
 
@@ -40,22 +40,9 @@ fn enter(ctx: &ProbeContext, direction: u8, count_argument: Option<usize>) {
     let Some(process) = process::current() else {
         return;
     };
-    let thread = bpf_get_current_pid_tgid();
-    let call = match TLS_CALLS.get_ptr_mut(thread) {
-        Some(call) => call,
-        None => {
-            if first_call(thread) != 0 {
-                count(counter::UNPAIRED, 1);
-                return;
-            }
-            let Some(call) = TLS_CALLS.get_ptr_mut(thread) else {
-                return;
-            };
-            call
-        }
+    let Some(call) = own_place() else {
+        return;
     };
-    // SAFETY: the entry belongs to this thread, which is here.
-    let call = unsafe { &mut *call };
     let stack = stack_of(ctx.regs);
     if call.now.ssl != 0 && call.now.stack > stack {
         call.around = call.now;
@@ -70,6 +57,24 @@ fn enter(ctx: &ProbeContext, direction: u8, count_argument: Option<usize>) {
     now.stack = stack;
     now.direction = u64::from(direction);
     now.process = process;
+}
+
+/// The place of this thread, made now if it has none.
+#[inline(always)]
+fn own_place() -> Option<&'static mut TlsCall> {
+    let thread = bpf_get_current_pid_tgid();
+    let place = match TLS_CALLS.get_ptr_mut(thread) {
+        Some(place) => place,
+        None => {
+            if first_call(thread) != 0 {
+                count(counter::UNPAIRED, 1);
+                return None;
+            }
+            TLS_CALLS.get_ptr_mut(thread)?
+        }
+    };
+    // SAFETY: the entry belongs to this thread, which is here.
+    Some(unsafe { &mut *place })
 }
 
 /// The stack pointer.
@@ -147,32 +152,71 @@ fn returned<K: Helpers>(ctx: &RetProbeContext) -> u32 {
     if n == 0 || n > i32::MAX as u64 {
         return 0;
     }
+    let transfer = Transfer {
+        pointer: ssl,
+        direction: if direction == u64::from(IN) { IN } else { OUT },
+        bytes: Segments::one(buffer, n),
+        process,
+        sk,
+    };
+    follow::<K>(&transfer, &mut call.copying);
+    0
+}
+
+/// Plaintext that moved.
+pub struct Transfer {
+    /// The library's connection object.
+    pub pointer: u64,
+    /// `IN` or `OUT`.
+    pub direction: u8,
+    /// One buffer, moved whole.
+    pub bytes: Segments,
+    /// The process that moved it.
+    pub process: Process,
+    /// The socket, 0 where it is not known.
+    pub sk: u64,
+}
+
+/// Follows what moved without a call that was kept.
+#[inline(always)]
+pub fn transfer<K: Helpers>(transfer: &Transfer) {
+    if let Some(place) = own_place() {
+        follow::<K>(transfer, &mut place.copying);
+    }
+}
+
+#[inline(always)]
+fn follow<K: Helpers>(transfer: &Transfer, copying: &'static mut Copying) {
+    let Transfer {
+        pointer,
+        direction,
+        bytes,
+        process,
+        sk,
+    } = *transfer;
     let key = TlsKey {
-        ssl,
-        tgid: (thread >> 32) as u32,
+        ssl: pointer,
+        tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
         pad: 0,
     };
     let Some(c) = connection(&key, sk) else {
-        return 0;
+        return;
     };
-    let direction = if direction == u64::from(IN) { IN } else { OUT };
-    let start = c.side(direction).offset;
-    call.copying.operation = Operation {
+    copying.operation = Operation {
         direction,
-        n,
-        segments: Segments::one(buffer, n),
-        start,
+        n: bytes.length,
+        segments: bytes,
+        start: c.side(direction).offset,
         process,
         sk,
-        pointer: ssl,
+        pointer,
         transport: TLS,
         hasty: false,
     };
     if sk != 0 && c.socket == 0 {
-        bind(c, &call.copying.operation);
+        bind(c, &copying.operation);
     }
-    operate::<K>(c, &mut call.copying);
-    0
+    operate::<K>(c, copying);
 }
 
 /// The socket is known from now on.
@@ -222,28 +266,27 @@ fn create(key: &TlsKey, sk: u64) -> i32 {
 /// `SSL_free`: the object is gone, and its address may come back at once.
 #[uprobe]
 pub fn tls_free(ctx: ProbeContext) -> u32 {
-    ended(&ctx, Kind::Closed)
+    ended(ctx.arg::<u64>(0).unwrap_or(0), Kind::Closed);
+    0
 }
 
 /// `SSL_shutdown`: the process sends no more.
 #[uprobe]
 pub fn tls_shutdown(ctx: ProbeContext) -> u32 {
-    ended(&ctx, Kind::HalfClosed)
+    ended(ctx.arg::<u64>(0).unwrap_or(0), Kind::HalfClosed);
+    0
 }
 
+/// The connection of this object is at its end.
 #[inline(always)]
-fn ended(ctx: &ProbeContext, kind: Kind) -> u32 {
+pub fn ended(ssl: u64, kind: Kind) {
     let Some(process) = process::current() else {
-        return 0;
+        return;
     };
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    let key = TlsKey {
-        ssl: ctx.arg::<u64>(0).unwrap_or(0),
-        tgid,
-        pad: 0,
-    };
+    let key = TlsKey { ssl, tgid, pad: 0 };
     let Some(c) = TLS_CONNECTIONS.get_ptr_mut(key) else {
-        return 0;
+        return;
     };
     // SAFETY: the entry is removed below and nowhere else.
     let (id, opened) = unsafe { ((*c).id, (*c).flags & probe_common::capture::OPENED) };
@@ -254,5 +297,4 @@ fn ended(ctx: &ProbeContext, kind: Kind) -> u32 {
     if opened != 0 {
         send(&header(kind, OUT, id, process.start));
     }
-    0
 }

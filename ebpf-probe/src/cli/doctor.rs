@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> u8 {
             line(
                 true,
                 "TLS tap",
-                "uprobes in OpenSSL, at the cheapest proven instructions",
+                "uprobes in OpenSSL and Go's crypto/tls, at the cheapest proven instructions",
                 "",
             );
         }

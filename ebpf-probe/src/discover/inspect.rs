@@ -1,6 +1,7 @@
 //! One process in words, for `doctor`.
 
 use object::ReadCache;
+use probe_elf::go::GoSites;
 use probe_elf::runtime::{Coverage, Facts, Runtime};
 use probe_elf::tls::{Cost, OpenSslSites};
 
@@ -66,7 +67,7 @@ pub(crate) fn process(tgid: u32) -> Option<Report> {
             files.push(MappedFile {
                 path: mapped.path.to_string_lossy().into_owned(),
                 coverage,
-                hooks: facts.openssl.as_ref().map(hooks),
+                hooks: hooks_in(&facts),
             });
         }
     }
@@ -81,6 +82,22 @@ pub(crate) fn process(tgid: u32) -> Option<Report> {
     })
 }
 
+/// Where a file is hooked, in words.
+fn hooks_in(facts: &Facts) -> Option<String> {
+    let openssl = facts.openssl.as_ref().map(hooks);
+    openssl.or_else(|| facts.go.as_ref().and_then(go_hooks))
+}
+
+/// The hooked packages of a Go program, and what a hit costs.
+fn go_hooks(found: &GoSites) -> Option<String> {
+    let packages = [("crypto/tls", &found.tls), ("net/http", &found.client)];
+    let hooked = packages.iter().filter(|(_, sites)| !sites.is_empty());
+    let names: Vec<&str> = hooked.map(|(package, _)| *package).collect();
+    let places = found.tls.len() + found.client.len();
+    let cost = in_words(found.worst_cost());
+    (places > 0).then(|| format!("{places} places in {}; {cost}", names.join(" and ")))
+}
+
 /// The hooked functions, and what a hit costs.
 fn hooks(found: &OpenSslSites) -> String {
     let mut functions: Vec<&str> = found
@@ -90,15 +107,19 @@ fn hooks(found: &OpenSslSites) -> String {
         .collect();
     functions.sort_unstable();
     functions.dedup();
-    let cost = match found.worst_cost() {
-        Cost::Emulated => "about half a microsecond a hit",
-        Cost::SingleStep => "some microseconds a hit (docs/tls.md)",
-    };
+    let cost = in_words(found.worst_cost());
     format!(
         "{} places for {}; {cost}",
         found.sites.len(),
         functions.join(", ")
     )
+}
+
+const fn in_words(cost: Cost) -> &'static str {
+    match cost {
+        Cost::Emulated => "about half a microsecond a hit",
+        Cost::SingleStep => "some microseconds a hit (docs/tls.md)",
+    }
 }
 
 /// What a file is; `None` if it is no program or library of 64 bits, or why it cannot be told.

@@ -1,5 +1,5 @@
-//! TLS libraries in use, and the tap attached to each. A file is looked at once, by device and
-//! inode, however many processes map it.
+//! TLS libraries and Go programs in use, and the tap attached to each. A file is looked at once,
+//! by device and inode, however many processes map it.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use object::ReadCache;
+use probe_common::maps::Go;
 use probe_elf::tls::{Abi, Cost, Function, OpenSslSites, Site, When, openssl_sites};
 
+use super::golang;
 use super::proc::{self, Mapped, map_file, through_root};
 use crate::kernel::{Attached, Control};
 
@@ -50,6 +52,8 @@ pub(super) type Inode = (u64, u64);
 #[derive(Debug)]
 struct Known {
     library: Library,
+    /// Where a Go program keeps what its goroutines are.
+    go: Option<Go>,
     /// `None` for a file that could not be reached.
     stamp: Option<Stamp>,
     /// When a process was last seen to have it mapped.
@@ -94,15 +98,22 @@ impl Libraries {
 
     /// Looks at a mapped file, if it is new, and attaches the tap; returns whether it did.
     pub(crate) fn meet(&mut self, tgid: u32, mapped: &Mapped, control: &mut Control) -> bool {
-        let (library, stamp) = match locate(tgid, mapped) {
+        let ((library, go), stamp) = match locate(tgid, mapped) {
             Ok((path, stamp)) => {
-                if self.is_known(mapped.inode, stamp, control) || !self.has_room() {
+                if self.is_known(mapped.inode, stamp, control) {
+                    self.say_go(tgid, mapped.inode, control);
                     return false;
                 }
-                {
-                    let room = self.room_for_sites();
-                    (look(&path, mapped, room, control), Some(stamp))
+                if !self.has_room() {
+                    return false;
                 }
+                let room = self.room_for_sites();
+                let looked = look(&path, mapped, room, control);
+                if matches!(looked.0, Library::Refused(_)) && !proc::exists(tgid) {
+                    // The way to the file went through it; the next one leads there again.
+                    return false;
+                }
+                (looked, Some(stamp))
             }
             // A process that is gone takes its files along, and nothing is lost.
             Err(_) if !proc::exists(tgid) => return false,
@@ -110,10 +121,8 @@ impl Libraries {
                 if self.files.contains_key(&mapped.inode) || !self.has_room() {
                     return false;
                 }
-                (
-                    Library::Failed(format!("it cannot be reached: {error}")),
-                    None,
-                )
+                let failed = Library::Failed(format!("it cannot be reached: {error}"));
+                ((failed, None), None)
             }
         };
         say(mapped, &library);
@@ -121,11 +130,24 @@ impl Libraries {
         let used = Instant::now();
         let known = Known {
             library,
+            go,
             stamp,
             used,
         };
         self.files.insert(mapped.inode, known);
+        self.say_go(tgid, mapped.inode, control);
         attached
+    }
+
+    /// Tells the kernel half of the goroutines of a process that runs this file.
+    fn say_go(&self, tgid: u32, inode: Inode, control: &mut Control) {
+        let go = self.files.get(&inode).and_then(|known| known.go);
+        if let Some(go) = go
+            && let Err(error) = control.set_go(tgid, golang::newest(go))
+        {
+            let error = format!("{error:#}");
+            tracing::warn!(pid = tgid, error, "cannot follow goroutines");
+        }
     }
 
     /// Whether this very file was looked at. Another one of the same number is forgotten.
@@ -182,18 +204,29 @@ impl Libraries {
 }
 
 /// What a new file is, with the tap attached if it can be and there is `room`.
-fn look(path: &Path, mapped: &Mapped, room: usize, control: &mut Control) -> Library {
+fn look(path: &Path, mapped: &Mapped, room: usize, control: &mut Control) -> (Library, Option<Go>) {
     let file = match open(path, mapped) {
         Ok(file) => file,
-        Err(error) => return Library::Refused(format!("it cannot be opened: {error}")),
+        Err(error) => {
+            let refused = Library::Refused(format!("it cannot be opened: {error}"));
+            return (refused, None);
+        }
     };
-    match sites(&file) {
+    let library = match sites(&file) {
         None => Library::None,
         Some(Err(reason)) => Library::Failed(reason),
         Some(Ok(found)) if found.sites.len() > room => Library::Refused(
             "too many places are hooked; raise the limit of open files (ulimit -n)".to_owned(),
         ),
         Some(Ok(sites)) => attach(path, &sites, control),
+    };
+    match golang::sites(&file) {
+        // A Go program that calls OpenSSL has one of the two in use at most.
+        Some(found) if matches!(library, Library::None) => (
+            golang::attach(path, &found, control),
+            golang::layout(&found),
+        ),
+        _ => (library, None),
     }
 }
 
@@ -247,14 +280,25 @@ fn attach(path: &Path, found: &OpenSslSites, control: &mut Control) -> Library {
     if found.worst_cost() == Cost::SingleStep {
         tracing::info!(file = %path.display(), "hooks of this build are slow; see docs/tls.md");
     }
-    let mut attached = Vec::new();
     // Returns first: an entry without its return would wait for nothing.
     let (returns, entries): (Vec<_>, Vec<_>) = found
         .sites
         .iter()
         .partition(|site| site.when == When::Return);
-    for site in returns.into_iter().chain(entries) {
-        match control.attach(program(site), path, site.file_offset) {
+    let places = returns.into_iter().chain(entries);
+    let places = places.map(|site| (program(site), site.file_offset));
+    attach_all(path, places, control)
+}
+
+/// Attaches programs at file offsets, all of them or none.
+pub(super) fn attach_all(
+    path: &Path,
+    places: impl Iterator<Item = (&'static str, u64)>,
+    control: &mut Control,
+) -> Library {
+    let mut attached = Vec::new();
+    for (program, offset) in places {
+        match control.attach(program, path, offset) {
             Ok(link) => attached.push(link),
             Err(error) => {
                 for link in attached {
@@ -315,6 +359,7 @@ mod tests {
         let stamp = Some((1, 2, 3));
         Known {
             library,
+            go: None,
             stamp,
             used,
         }

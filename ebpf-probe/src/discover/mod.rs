@@ -2,6 +2,7 @@
 //! that touches `/proc`.
 
 pub(crate) mod cgroup;
+mod golang;
 pub(crate) mod host;
 pub(crate) mod inspect;
 mod libraries;

@@ -7,7 +7,7 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope};
-use probe_common::maps::{POLICY_OFF, Process, Python, Settings, counter};
+use probe_common::maps::{Go, POLICY_OFF, Process, Python, Settings, counter};
 
 use super::feed::take;
 use super::helpers::Helpers;
@@ -18,7 +18,7 @@ use super::tap::{SocketTap, Tap};
 pub(crate) type Counters = [u64; counter::COUNT as usize];
 
 /// Every program on a function of the observed program.
-const UPROBES: [&str; 10] = [
+const UPROBES: [&str; 17] = [
     "tls_read",
     "tls_write",
     "tls_read_ex",
@@ -29,6 +29,13 @@ const UPROBES: [&str; 10] = [
     "tls_shutdown",
     "python_copied",
     "python_made",
+    "go_tls_read",
+    "go_tls_copies",
+    "go_tls_returns",
+    "go_tls_write",
+    "go_tls_close",
+    "go_hands_over",
+    "go_writes_for",
 ];
 
 /// Sets policies and attaches probes.
@@ -37,6 +44,7 @@ pub(crate) struct Control {
     helpers: Helpers,
     processes: HashMap<MapData, u32, Pod<Process>>,
     pythons: HashMap<MapData, u32, Pod<Python>>,
+    gos: HashMap<MapData, u32, Pod<Go>>,
     settings: Array<MapData, Pod<Settings>>,
     counters: PerCpuArray<MapData, u64>,
     sockets: SocketTap,
@@ -63,6 +71,7 @@ impl Control {
         Ok(Self {
             processes: HashMap::try_from(take(&mut ebpf, "PROCESSES")?)?,
             pythons: HashMap::try_from(take(&mut ebpf, "PYTHONS")?)?,
+            gos: HashMap::try_from(take(&mut ebpf, "GOS")?)?,
             settings: Array::try_from(take(&mut ebpf, "SETTINGS")?)?,
             counters: PerCpuArray::try_from(take(&mut ebpf, "COUNTERS")?)?,
             ebpf,
@@ -84,6 +93,17 @@ impl Control {
         self.pythons
             .insert(tgid, Pod(python), 0)
             .with_context(|| format!("cannot say where process {tgid} keeps its contexts"))
+    }
+
+    /// Says where a Go program keeps what its goroutines are. What was said before stays: it is
+    /// the same program for as long as the kernel half remembers it.
+    pub(crate) fn set_go(&mut self, tgid: u32, go: Go) -> anyhow::Result<()> {
+        if self.gos.get(&tgid, 0).is_ok() {
+            return Ok(());
+        }
+        self.gos
+            .insert(tgid, Pod(go), 0)
+            .with_context(|| format!("cannot say where process {tgid} keeps its goroutines"))
     }
 
     /// A process is gone.

@@ -3,7 +3,7 @@
 use super::btf::Btf;
 
 /// Programs that come in two kinds, and the kind for kernels without `bpf_loop` (before 5.17).
-const OLDER: [(&str, &str); 9] = [
+const OLDER: [(&str, &str); 12] = [
     ("sys_exit", "sys_exit_older"),
     ("send_fexit", "send_fexit_older"),
     ("send_return", "send_return_older"),
@@ -13,6 +13,9 @@ const OLDER: [(&str, &str); 9] = [
     ("accept_fexit", "accept_fexit_older"),
     ("tls_return", "tls_return_older"),
     ("python_copied", "python_copied_older"),
+    ("go_tls_copies", "go_tls_copies_older"),
+    ("go_tls_returns", "go_tls_returns_older"),
+    ("go_tls_write", "go_tls_write_older"),
 ];
 
 /// What the kernel offers to programs.

@@ -6,7 +6,7 @@
 )]
 
 use probe_common::capture::Connection;
-use probe_common::maps::{Grant, Process, Python, Settings, TlsKey};
+use probe_common::maps::{Go, Grant, Process, Python, Settings, TlsKey};
 use probe_common::offsets::Offsets;
 
 /// A value that crosses to the kernel as it is.
@@ -29,3 +29,5 @@ unsafe impl aya::Pod for Pod<TlsKey> {}
 unsafe impl aya::Pod for Pod<Connection> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Pod<Python> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Pod<Go> {}

@@ -604,6 +604,18 @@ fn an_older_connection_is_late_and_keeps_its_offsets() {
 }
 
 #[test]
+fn a_first_read_that_takes_the_end_along_begins_at_the_first_byte() {
+    let (mut client, mut server) = pair();
+    client.write_all(HEAD).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut rig = Rig::new(POLICY_FULL);
+    assert_eq!(server.read(&mut [0; 2 * HEAD.len()]).unwrap(), HEAD.len());
+    let seen = rig.seen(port(&server), |s| s.has(IN, HEAD.len()));
+    assert_eq!(seen.data[0].1, 0, "a FIN is no byte");
+    assert_eq!(seen.open.unwrap().flags & probe_common::record::LATE, 0);
+}
+
+#[test]
 fn the_first_byte_of_a_head_that_was_read_alone_is_not_lost() {
     let (mut client, mut server) = pair();
     client.write_all(&[b'x'; 300]).unwrap();

@@ -141,7 +141,7 @@ impl Connection {
     pub(super) fn grant(&mut self, data: &Data<'_>) -> Option<Grant> {
         let mut grant = self.grant;
         let side = data.direction.index();
-        let end = data.offset + data.len;
+        let end = data.offset.saturating_add(data.len);
         match self.reader.take_wish() {
             Some(Wish::Unlimited) => grant.until = [u64::MAX; 2],
             Some(Wish::Full) => grant = Grant::default(),
@@ -157,10 +157,10 @@ impl Connection {
         }
         if let Some(left) = self.messages.body_end(data.direction)
             && left > CREDIT / 2
-            && grant.tail_to[side] != end + left
+            && grant.tail_to[side] != end.saturating_add(left)
         {
-            grant.tail_from[side] = end + left.saturating_sub(TAIL);
-            grant.tail_to[side] = end + left;
+            grant.tail_from[side] = end.saturating_add(left.saturating_sub(TAIL));
+            grant.tail_to[side] = end.saturating_add(left);
         }
         grant.ignore = u64::from(self.messages.is_ignored());
         if grant == self.grant {

@@ -127,6 +127,15 @@ fn note(parties: &mut HashMap<u64, Party>, line: &[u64], key: ExchangeKey) {
     }
 }
 
+/// The context that started this one, whose own birth was not seen.
+pub(super) const fn starter(context: u64) -> Option<u64> {
+    if context & FOUND == 0 {
+        None
+    } else {
+        Some(context & !FOUND)
+    }
+}
+
 /// When a context was born; `None` where that was not seen.
 pub(super) const fn birth(context: u64) -> Option<Nanos> {
     if context & FOUND == 0 {

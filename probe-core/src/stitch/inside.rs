@@ -11,7 +11,7 @@
 //! - Where neither is to be had, the one request under way, or the one that shares an id with the
 //!   call on the wire: inferred.
 
-use super::contexts::{Party, birth};
+use super::contexts::{Party, birth, starter};
 use super::descent::by_descent;
 use super::requests::{Request, Requests};
 use crate::call::ExchangeKey;
@@ -98,6 +98,7 @@ pub(super) fn judge(requests: &Requests, caller: &Caller<'_>) -> Verdict {
             .map(|verdict| outlived(requests, &flight, caller, verdict))
     };
     by_thread(requests, &flight, caller)
+        .or_else(|| by_starter(requests, &flight, caller))
         .or_else(by_runtime)
         .unwrap_or_else(|| {
             if requests.knows(caller.process, caller.start) {
@@ -130,6 +131,18 @@ fn by_thread(requests: &Requests, flight: &Flight<'_>, caller: &Caller<'_>) -> O
         }
         None if !tells(request, caller) => Verdict::Inferred(*key),
         None => Verdict::Wait(*key),
+    })
+}
+
+/// Who was started by a context that serves a request works for that request; but when it was
+/// started nobody knows, and programs have workers that they start with the first request.
+fn by_starter(requests: &Requests, flight: &Flight<'_>, caller: &Caller<'_>) -> Option<Verdict> {
+    let reader = requests.contexts().reader(starter(caller.context.token)?)?;
+    let conn = reader.conn?;
+    let mut served = flight.iter().filter(|(key, _)| key.conn == conn);
+    Some(match (served.next(), served.next()) {
+        (Some((key, _)), None) => Verdict::Inferred(*key),
+        _ => Verdict::None(Why::Other),
     })
 }
 

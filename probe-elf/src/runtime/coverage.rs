@@ -1,6 +1,7 @@
 //! What is seen of a file's TLS, in words that say what to do.
 
-use super::{Facts, Runtime, StaticTls};
+use super::{Facts, GoFacts, Runtime, StaticTls};
+use crate::go::GoSites;
 use crate::tls::Cost;
 
 const THROUGH_GATEWAY: &str = "Let the program reach its model through a gateway over plain HTTP (http:// as the base URL): that hop is seen whole.";
@@ -45,7 +46,7 @@ pub(super) fn of(facts: &Facts) -> Vec<Coverage> {
     found.extend(defined_here(facts));
     found.extend(facts.dynamic.needed.iter().filter_map(|name| needed(name)));
     found.extend(facts.marks.tls.iter().map(static_one));
-    found.extend(of_runtime(&facts.runtime));
+    found.extend(of_runtime(&facts.runtime, facts.go.as_ref()));
     if found.is_empty() {
         found.push(Coverage::seen(
             "none",
@@ -120,31 +121,9 @@ fn static_one(library: &StaticTls) -> Coverage {
     Coverage::unseen(name, &reason, &advice)
 }
 
-fn of_runtime(runtime: &Runtime) -> Option<Coverage> {
+fn of_runtime(runtime: &Runtime, sites: Option<&GoSites>) -> Option<Coverage> {
     match runtime {
-        Runtime::Go(go) => {
-            let version = go.version.as_deref().unwrap_or("an unknown Go version");
-            match go.crypto_tls {
-                Some(false) => Some(Coverage::seen(
-                    "none (Go)",
-                    "crypto/tls is not linked in. Plain connections are seen.",
-                )),
-                Some(true) => Some(Coverage::unseen(
-                    "Go crypto/tls",
-                    &format!(
-                        "The program was built by {version} and has Go's own TLS linked in, which is not hooked yet. Its plain connections are seen."
-                    ),
-                    THROUGH_GATEWAY,
-                )),
-                None => Some(Coverage::unseen(
-                    "Go crypto/tls",
-                    &format!(
-                        "The program was built by {version}; its table of functions cannot be read, so it may use Go's own TLS, which is not hooked yet. Its plain connections are seen."
-                    ),
-                    THROUGH_GATEWAY,
-                )),
-            }
-        }
+        Runtime::Go(go) => Some(of_go(go, sites)),
         Runtime::Java => Some(Coverage::unseen(
             "Java JSSE",
             "Java encrypts in compiled Java code, which has no fixed place to hook. Plain connections are seen, and OpenSSL that Netty loads is judged when it is mapped.",
@@ -152,4 +131,29 @@ fn of_runtime(runtime: &Runtime) -> Option<Coverage> {
         )),
         Runtime::Node | Runtime::Bun | Runtime::Python(_) | Runtime::Rust | Runtime::Native => None,
     }
+}
+
+fn of_go(go: &GoFacts, sites: Option<&GoSites>) -> Coverage {
+    const LIBRARY: &str = "Go crypto/tls";
+    let version = go.version.as_deref().unwrap_or("an unknown Go version");
+    if go.crypto_tls == Some(false) {
+        let reason = "crypto/tls is not linked in. Plain connections are seen.";
+        return Coverage::seen("none (Go)", reason);
+    }
+    if sites.is_some_and(|sites| !sites.tls.is_empty()) {
+        let reason = format!(
+            "The program was built by {version}, and Go's own TLS is hooked in it. HTTP/1.1 is seen; connections that speak HTTP/2, which Go prefers over TLS, are counted (kaos_probe_http2_connections_total) and not followed."
+        );
+        return Coverage::seen(LIBRARY, &reason);
+    }
+    let reason = if go.crypto_tls.is_some() {
+        format!(
+            "The program was built by {version} and has Go's own TLS linked in, in a form that is not hooked (hooks are for x86-64 and Go 1.18 and later). Its plain connections are seen."
+        )
+    } else {
+        format!(
+            "The program was built by {version}; its table of functions cannot be read, so it may use Go's own TLS, which then is not hooked. Its plain connections are seen."
+        )
+    };
+    Coverage::unseen(LIBRARY, &reason, THROUGH_GATEWAY)
 }

@@ -3,6 +3,7 @@
 
 use object::read::ReadRef;
 
+use crate::go::table::Table;
 use crate::image::Image;
 
 /// Begins the build information (`debug/buildinfo` of the Go source).
@@ -13,11 +14,7 @@ const INLINE: u8 = 2;
 const MODULE_MARK: usize = 16;
 /// Real build information has some kilobytes.
 const MAX_BUILD_INFO: u64 = 1 << 20;
-/// The names of a large program's functions: kubernetes has 20 MB of table in all.
-const MAX_TABLE: u64 = 64 << 20;
 const MAX_MODULES: usize = 4096;
-/// `pcHeader.magic` of Go 1.2, 1.16, 1.18 and 1.20 (`internal/abi` and `debug/gosym`).
-const TABLE_MAGICS: [u32; 4] = [0xffff_fffb, 0xffff_fffa, 0xffff_fff0, 0xffff_fff1];
 
 /// What a Go program says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +31,7 @@ pub struct GoFacts {
 
 /// What the file says of itself, if it is a Go program.
 pub(super) fn inspect<'d, R: ReadRef<'d>>(image: &Image<R>) -> Option<GoFacts> {
-    let table = table(image);
+    let table = Table::read(image);
     let info = build_info(image);
     if table.is_none() && info.is_none() {
         return None;
@@ -42,11 +39,17 @@ pub(super) fn inspect<'d, R: ReadRef<'d>>(image: &Image<R>) -> Option<GoFacts> {
     let (version, modules) = info.unwrap_or_default();
     let mut facts = GoFacts {
         version,
-        crypto_tls: table.map(links_tls),
+        // Where the function that writes is linked in, TLS is used.
+        crypto_tls: table.map(|table| table.names("crypto/tls.(*Conn).Write")),
         ..GoFacts::default()
     };
     facts.read_modules(&modules);
     Some(facts)
+}
+
+/// The toolchain's version, if the file is a Go program that tells it.
+pub(crate) fn version<'d, R: ReadRef<'d>>(image: &Image<R>) -> Option<String> {
+    build_info(image)?.0
 }
 
 impl GoFacts {
@@ -97,33 +100,4 @@ fn counted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         }
     }
     None
-}
-
-/// The table that maps program counters to functions, names included.
-fn table<'d, R: ReadRef<'d>>(image: &Image<R>) -> Option<&'d [u8]> {
-    let section = [".gopclntab", ".data.rel.ro.gopclntab"]
-        .into_iter()
-        .find_map(|name| image.section(name))?;
-    let bytes = image.file_bytes_up_to(section.offset, section.size.min(MAX_TABLE))?;
-    let magic = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?);
-    TABLE_MAGICS.contains(&magic).then_some(bytes)
-}
-
-/// The linker keeps only functions that can be reached: where the one that writes is, TLS is used.
-fn links_tls(table: &[u8]) -> bool {
-    memchr::memmem::find(names(table), b"crypto/tls.(*Conn).Write\0").is_some()
-}
-
-/// The part of the table with the names, or all of it where the header has another form.
-///
-/// From Go 1.18 the header has the offsets of the names and of what follows them as the fourth
-/// and fifth word behind its first eight bytes (`runtime.pcHeader`).
-fn names(table: &[u8]) -> &[u8] {
-    let word = |index: usize| {
-        let at = 8 + 8 * index;
-        let bytes = table.get(at..at + 8)?.try_into().ok()?;
-        usize::try_from(u64::from_le_bytes(bytes)).ok()
-    };
-    let range = || table.get(word(3)?..word(4)?);
-    range().filter(|names| !names.is_empty()).unwrap_or(table)
 }

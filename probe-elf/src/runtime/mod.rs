@@ -13,10 +13,12 @@ use object::read::ReadRef;
 
 pub use coverage::Coverage;
 pub use go::GoFacts;
+pub(crate) use go::version as go_version;
 pub use marks::{Marks, StaticTls};
 pub use python::PythonFacts;
 
 use crate::dynamic::Dynamic;
+use crate::go::GoSites;
 use crate::image::{Image, Machine};
 use crate::tls::{self, OpenSslSites};
 use crate::{Error, budget, symbols};
@@ -55,6 +57,8 @@ pub struct Facts {
     pub dynamic: Dynamic,
     /// Where OpenSSL's functions can be hooked, if this very file defines them.
     pub openssl: Option<OpenSslSites>,
+    /// Where a Go program can be hooked.
+    pub go: Option<GoSites>,
     /// Marks that static TLS libraries leave in read-only data.
     pub marks: Marks,
 }
@@ -93,6 +97,7 @@ fn facts_of<'d, R: ReadRef<'d>>(image: &Image<R>) -> Result<Facts, Error> {
         runtime,
         dynamic,
         openssl,
+        go: crate::go::sites_of(image),
         marks,
     })
 }

@@ -1,4 +1,4 @@
-//! What servers run on: the peers' Python, others that are there, and Node.
+//! What servers run on: the peers' Python, others that are there, Node, and Go by itself.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Program {
     /// The executable.
     pub(super) path: PathBuf,
-    /// The server, in the folder of this crate.
-    pub(super) script: &'static str,
+    /// The server, in the folder of this crate; `None` where the executable is the server.
+    pub(super) script: Option<&'static str>,
     /// What tells it from the usual one, for the table.
     pub(super) version: String,
 }
@@ -16,7 +16,7 @@ impl Program {
     pub(super) fn python(path: PathBuf, version: &str) -> Self {
         Self {
             path,
-            script: "parents/served.py",
+            script: Some("parents/served.py"),
             version: version.to_owned(),
         }
     }
@@ -24,10 +24,23 @@ impl Program {
     pub(super) fn node() -> Self {
         Self {
             path: PathBuf::from("node"),
-            script: "parents/served.js",
+            script: Some("parents/served.js"),
             version: String::new(),
         }
     }
+}
+
+/// The Go server among the peers, with its symbols and without.
+pub(super) fn go(peers: &Path) -> Vec<Program> {
+    let program = |name: &str, version: &str| Program {
+        path: peers.join("go-http").join(name),
+        script: None,
+        version: version.to_owned(),
+    };
+    vec![
+        program("go-http", ""),
+        program("go-http-stripped", " stripped"),
+    ]
 }
 
 /// The distribution's Python, and pyenv's from 3.9 to 3.13.

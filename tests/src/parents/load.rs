@@ -1,12 +1,22 @@
 //! Requests to the server, so many at once, on connections that are kept.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use openssl::ssl::SslConnector;
+
+/// A connection, with or without TLS.
+pub(super) type Stream = Box<dyn ReadWrite + Send>;
+
+/// Both ways.
+pub(super) trait ReadWrite: Read + Write {}
+
+impl<T: Read + Write> ReadWrite for T {}
 
 /// A port that nobody listens on now.
 pub(super) fn free_port() -> Result<u16> {
@@ -26,18 +36,28 @@ pub(super) fn wait_for(port: u16) -> Result<()> {
     Ok(())
 }
 
-/// Sends `requests` requests with the numbers from 0, `at_once` at a time.
-pub(super) fn run(port: u16, path: &str, requests: usize, at_once: usize) -> Result<()> {
-    let next = AtomicUsize::new(0);
+/// Where requests go.
+pub(super) struct Target<'a> {
+    /// The server's port on loopback.
+    pub(super) port: u16,
+    /// The path before the number.
+    pub(super) path: &'a str,
+    /// How to connect where the server wants TLS.
+    pub(super) tls: Option<SslConnector>,
+}
+
+/// Sends requests with these numbers, `at_once` at a time.
+pub(super) fn run(target: &Target<'_>, numbers: Range<usize>, at_once: usize) -> Result<()> {
+    let next = AtomicUsize::new(numbers.start);
     let work = || -> Result<()> {
         let mut kept = None;
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= requests {
+            if number >= numbers.end {
                 return Ok(());
             }
-            let mut reader = kept.take().map_or_else(|| connect(port), Ok)?;
-            let keeps = exchange(&mut reader, path, number);
+            let mut reader = kept.take().map_or_else(|| connect(target), Ok)?;
+            let keeps = exchange(&mut reader, target.path, number);
             if keeps.with_context(|| format!("request {number}"))? {
                 kept = Some(reader);
             }
@@ -53,15 +73,20 @@ pub(super) fn run(port: u16, path: &str, requests: usize, at_once: usize) -> Res
     })
 }
 
-fn connect(port: u16) -> Result<BufReader<TcpStream>> {
-    let stream = TcpStream::connect(("127.0.0.1", port)).context("reach the server")?;
+fn connect(target: &Target<'_>) -> Result<BufReader<Stream>> {
+    let address = ("127.0.0.1", target.port);
+    let stream = TcpStream::connect(address).context("reach the server")?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_mins(3)))?;
+    let stream: Stream = match &target.tls {
+        Some(tls) => Box::new(tls.connect("localhost", stream)?),
+        None => Box::new(stream),
+    };
     Ok(BufReader::new(stream))
 }
 
 /// One request with its answer; true when the server keeps the connection.
-fn exchange(reader: &mut BufReader<TcpStream>, path: &str, number: usize) -> Result<bool> {
+fn exchange(reader: &mut BufReader<Stream>, path: &str, number: usize) -> Result<bool> {
     let head = format!(
         "POST /{path}/{number} HTTP/1.1\r\nhost: server\r\ncontent-type: application/json\r\n\
          content-length: 2\r\n\r\n{{}}"
@@ -96,7 +121,7 @@ fn exchange(reader: &mut BufReader<TcpStream>, path: &str, number: usize) -> Res
     }
 }
 
-fn line(reader: &mut BufReader<TcpStream>) -> Result<String> {
+fn line(reader: &mut BufReader<Stream>) -> Result<String> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         bail!("the server closed the connection");

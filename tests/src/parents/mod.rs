@@ -16,15 +16,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use openssl::ssl::{SslConnector, SslMethod};
 
 use self::interpreters::Program;
 use self::judge::Row;
 use self::model::Model;
 use crate::built;
+use crate::fake::Certificates;
 use crate::fidelity::cache;
 use crate::fidelity::probe::Probe;
 use crate::fidelity::span::SeenSpan;
 
+/// How long the probe may take until it tells of the server's first call.
+const SETTLED: Duration = Duration::from_secs(30);
+/// Requests with numbers from here on do not count.
+const SETTLING: usize = 1_000_000;
 /// How long spans may take after the last answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -79,7 +85,7 @@ const fn cell(
     }
 }
 
-const CELLS: [Cell; 19] = [
+const CELLS: [Cell; 27] = [
     cell("threads", "ask", 2, 2, "2 in sequence"),
     cell("gunicorn-sync", "ask", 2, 2, "2 in sequence"),
     cell("gunicorn-gthread", "ask", 2, 2, "2 in sequence"),
@@ -116,18 +122,30 @@ const CELLS: [Cell; 19] = [
     ),
     cell("aiohttp-asyncio", "chain", 5, 4, "1, 3 at once, a task"),
     cell("aiohttp-uvloop", "chain", 5, 4, "1, 3 at once, a task"),
+    cell("go", "ask", 2, 2, "2 in sequence"),
+    cell("go", "spawn", 4, 1, SPAWN),
+    cell("go", "pool", 1, 0, "by a shared worker"),
+    cell("go", "hire", 2, 0, HIRE),
+    cell("go-tls", "ask", 2, 2, "2 in sequence"),
+    cell("go-tls", "spawn", 4, 1, SPAWN),
+    cell("go-tls", "pool", 1, 0, "by a shared worker"),
+    cell("go-tls", "hire", 2, 0, HIRE),
     cell("node", "ask", 2, 0, "2 in sequence"),
 ];
 /// What the quick selection takes.
-const QUICK: [(&str, &str); 5] = [
+const QUICK: [(&str, &str); 7] = [
     ("threads", "ask"),
     ("fastapi-asyncio", "chain"),
     ("fastapi-uvloop", "chain"),
     ("aiohttp-asyncio", "chain"),
     ("aiohttp-uvloop", "chain"),
+    ("go", "ask"),
+    ("go-tls", "ask"),
 ];
 /// What needs nothing but Python runs on every one that is there.
 const ANY_PYTHON: [&str; 2] = ["threads", "streams"];
+const SPAWN: &str = "1, 3 at once in goroutines";
+const HIRE: &str = "2 by workers that are kept";
 /// Calls that their program has cut off from their request: no parent is right, too.
 const DETACHED: &str = "detached";
 const CHAIN: &str = "1, 3 at once, a thread, in the background";
@@ -175,6 +193,9 @@ impl ParentsArgs {
         if cell.kind == "node" {
             return vec![Program::node()];
         }
+        if cell.kind.starts_with("go") {
+            return interpreters::go(&cache());
+        }
         let mut programs = vec![Program::python(python.to_owned(), "")];
         if !self.quick && ANY_PYTHON.contains(&cell.kind) {
             programs.extend(interpreters::others());
@@ -186,6 +207,15 @@ impl ParentsArgs {
 /// A child that does not outlive us.
 struct Server(Child);
 
+impl Server {
+    /// The process and its children.
+    fn pids(&self) -> Vec<u32> {
+        let mut pids = interpreters::children(self.0.id());
+        pids.push(self.0.id());
+        pids
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // It may have ended already.
@@ -194,46 +224,106 @@ impl Drop for Server {
     }
 }
 
+fn start(
+    program: &Program,
+    cell: &Cell,
+    port: u16,
+    model: &Model,
+    folder: &Path,
+) -> Result<Server> {
+    let mut command = Command::new(&program.path);
+    if let Some(script) = program.script {
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(script));
+    }
+    let scheme = if cell.kind.ends_with("-tls") {
+        "https"
+    } else {
+        "http"
+    };
+    command
+        .arg(cell.kind)
+        .arg(port.to_string())
+        .arg(format!("{scheme}://{}", model.address()))
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(folder.join("server.err"))?);
+    let child = command.spawn();
+    Ok(Server(child.with_context(|| format!("start {command:?}"))?))
+}
+
+/// What trusts the test's own certificates.
+fn trusting(certificates: &Certificates) -> Result<SslConnector> {
+    let mut builder = SslConnector::builder(SslMethod::tls_client())?;
+    builder.set_ca_file(&certificates.authority)?;
+    Ok(builder.build())
+}
+
+/// Sends requests that do not count until the probe tells of a call that the server makes for
+/// one, with a certain parent where there is one: its hooks are in place by then.
+fn settle(probe: &Probe, target: &load::Target<'_>, server: &Server, cell: &Cell) -> Result<()> {
+    let deadline = Instant::now() + SETTLED;
+    for number in SETTLING.. {
+        if Instant::now() > deadline {
+            bail!("the probe tells of no call of the server; see server.err and probe.err");
+        }
+        load::run(target, number..number + 1, 1)?;
+        let pids = server.pids();
+        let found = |span: &SeenSpan| {
+            let is_its = span.pid().is_some_and(|pid| pids.contains(&pid));
+            let is_certain = span.text("telemetry.kaos.parent") == Some("exact");
+            is_its && judge::is_call(span) && (is_certain || cell.exact == 0)
+        };
+        probe.wait(1, Duration::from_millis(200), found);
+        if !probe.spans(found).is_empty() {
+            break;
+        }
+    }
+    Ok(())
+}
+
 fn run(binary: &Path, program: &Program, cell: &Cell, at_once: usize) -> Result<Row> {
     let folder = std::env::temp_dir().join(format!("kaos-parents-{}", std::process::id()));
     std::fs::create_dir_all(&folder).context("make the folder for logs")?;
-    let model = Model::start()?;
-    let port = load::free_port()?;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(program.script);
-    let errors = std::fs::File::create(folder.join("server.err"))?;
-    let mut command = Command::new(&program.path);
-    command
-        .arg(script)
-        .arg(cell.kind)
-        .arg(port.to_string())
-        .arg(format!("http://{}", model.address()))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(errors);
-    let server = Server(
-        command
-            .spawn()
-            .with_context(|| format!("start {command:?}"))?,
-    );
-    load::wait_for(port)?;
-    let mut pids = vec![server.0.id()];
-    let probe = Probe::start(binary, &[], &folder, model.address())?;
+    let certificates = Certificates::create(&folder)?;
+    let tls = cell.kind.ends_with("-tls");
+    let acceptor = tls.then(|| certificates.acceptor()).transpose()?;
+    let model = Model::start(acceptor)?;
+    let target = load::Target {
+        port: load::free_port()?,
+        path: cell.path,
+        tls: tls.then(|| trusting(&certificates)).transpose()?,
+    };
+    let server = start(program, cell, target.port, &model, &folder)?;
+    load::wait_for(target.port)?;
+    // The probe's start is seen by calls without TLS.
+    let warm = Model::start(None)?;
+    let probe = Probe::start(binary, &[], &folder, warm.address())?;
+    settle(&probe, &target, &server, cell)?;
     let requests = (at_once * 2).max(20);
-    load::run(port, cell.path, requests, at_once)?;
+    load::run(&target, 0..requests, at_once)?;
     let wanted = requests * cell.calls;
     let deadline = Instant::now() + PATIENCE;
-    while model.asked() < wanted && Instant::now() < deadline {
+    while model.asked(SETTLING as u64) < wanted && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(10));
     }
-    pids.extend(interpreters::children(server.0.id()));
+    let pids = server.pids();
+    let counts = |span: &SeenSpan| {
+        let id = span.text("gen_ai.response.id");
+        let number = id.and_then(|id| model.number(id));
+        number.is_none_or(|number| number < SETTLING as u64)
+    };
     let of_server = |span: &SeenSpan| span.pid().is_some_and(|pid| pids.contains(&pid));
-    let client = |span: &SeenSpan| of_server(span) && judge::is_call(span);
+    let client = |span: &SeenSpan| of_server(span) && judge::is_call(span) && counts(span);
     probe.wait(wanted, PATIENCE, client);
     let (spans, unreadable) = probe.stop()?;
     if let Some(line) = unreadable.first() {
         bail!("not a span: {line}");
     }
-    let spans: Vec<_> = spans.into_iter().filter(of_server).collect();
+    let spans: Vec<_> = spans
+        .into_iter()
+        .filter(|span| of_server(span) && counts(span))
+        .collect();
     Ok(judge::row(
         &format!("{}{} /{}", cell.kind, program.version, cell.path),
         cell,

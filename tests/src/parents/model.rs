@@ -8,6 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use openssl::ssl::SslAcceptor;
+
+use super::load::Stream;
 
 /// How long it thinks: so long that many calls overlap.
 const THINKS: Duration = Duration::from_millis(30);
@@ -23,7 +26,8 @@ pub(super) struct Model {
 type Numbers = Arc<Mutex<HashMap<String, u64>>>;
 
 impl Model {
-    pub(super) fn start() -> Result<Self> {
+    /// Starts to serve, with TLS if there is an acceptor.
+    pub(super) fn start(tls: Option<SslAcceptor>) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("listen")?;
         let address = listener.local_addr()?;
         let numbers = Numbers::default();
@@ -31,9 +35,9 @@ impl Model {
         thread::spawn(move || {
             // Ports come back, numbers do not.
             for (conn, stream) in (0..).zip(listener.incoming().map_while(Result::ok)) {
-                let numbers = Arc::clone(&shared);
+                let (numbers, tls) = (Arc::clone(&shared), tls.clone());
                 // A connection that breaks is its client's matter.
-                thread::spawn(move || drop(serve(stream, conn, &numbers)));
+                thread::spawn(move || drop(accept(stream, tls, conn, &numbers)));
             }
         });
         Ok(Self { address, numbers })
@@ -43,9 +47,17 @@ impl Model {
         self.address
     }
 
-    /// Calls with a number so far.
-    pub(super) fn asked(&self) -> usize {
-        self.numbers().len()
+    /// How many calls with numbers below this one it was asked for.
+    pub(super) fn asked(&self, below: u64) -> usize {
+        let numbers = self.numbers();
+        numbers.values().filter(|number| **number < below).count()
+    }
+
+    /// The number in the call that was answered with this id.
+    pub(super) fn number(&self, id: &str) -> Option<u64> {
+        let numbers = self.numbers.lock();
+        let numbers = numbers.unwrap_or_else(PoisonError::into_inner);
+        numbers.get(id).copied()
     }
 
     pub(super) fn numbers(&self) -> HashMap<String, u64> {
@@ -56,9 +68,16 @@ impl Model {
     }
 }
 
-fn serve(mut stream: TcpStream, conn: u64, numbers: &Numbers) -> Result<()> {
+fn accept(stream: TcpStream, tls: Option<SslAcceptor>, conn: u64, numbers: &Numbers) -> Result<()> {
     stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream.try_clone()?);
+    let stream: Stream = match tls {
+        Some(tls) => Box::new(tls.accept(stream)?),
+        None => Box::new(stream),
+    };
+    serve(BufReader::new(stream), conn, numbers)
+}
+
+fn serve(mut reader: BufReader<Stream>, conn: u64, numbers: &Numbers) -> Result<()> {
     for nth in 0.. {
         let Some(body) = request(&mut reader)? else {
             return Ok(());
@@ -84,7 +103,7 @@ fn serve(mut stream: TcpStream, conn: u64, numbers: &Numbers) -> Result<()> {
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             answer.len()
         );
-        stream.write_all((head + &answer).as_bytes())?;
+        reader.get_mut().write_all((head + &answer).as_bytes())?;
         if warm {
             return Ok(());
         }
@@ -93,7 +112,7 @@ fn serve(mut stream: TcpStream, conn: u64, numbers: &Numbers) -> Result<()> {
 }
 
 /// The body of the next request; `None` at the end of the connection.
-fn request(reader: &mut BufReader<TcpStream>) -> Result<Option<Vec<u8>>> {
+fn request(reader: &mut BufReader<Stream>) -> Result<Option<Vec<u8>>> {
     let mut length = 0;
     let mut line = String::new();
     loop {

@@ -1,7 +1,7 @@
-//! Programs that carry their own TLS, for `doctor` to judge.
+//! Programs that carry their own TLS.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -10,7 +10,8 @@ use super::command::{quiet, which};
 use super::{Cache, Peer, Recipe, golang};
 
 const BUN: &str = "1.4.5";
-const GO_SOURCE: &str = include_str!("../../../tests/peers/go-tls/main.go");
+const GO_TLS: &str = include_str!("../../../tests/peers/go-tls/main.go");
+const GO_HTTP: &str = include_str!("../../../tests/peers/go-http/main.go");
 
 /// Bun, which has a BoringSSL without symbols in it: `bun`.
 pub(crate) struct Bun;
@@ -73,17 +74,47 @@ impl Peer for GoTls {
         let recipe = Recipe {
             name: self.name(),
             what: self.about(),
-            inputs: &[GO_SOURCE],
+            inputs: &[GO_TLS],
         };
         cache.entry(&recipe, |folder| {
-            fs::write(folder.join("main.go"), GO_SOURCE)?;
-            quiet(
-                golang::go()?
-                    .current_dir(folder)
-                    .env("CGO_ENABLED", "0")
-                    .args(["build", "-trimpath", "-ldflags=-s -w"])
-                    .args(["-o", "go-tls", "main.go"]),
-            )
+            build(folder, GO_TLS, "go-tls", &["-ldflags=-s -w"])
         })
     }
+}
+
+/// A Go server and client with HTTP and TLS, with symbols and without: `go-http`.
+pub(crate) struct GoHttp;
+
+impl Peer for GoHttp {
+    fn name(&self) -> &'static str {
+        "go-http"
+    }
+
+    fn about(&self) -> &'static str {
+        "a Go server that asks a model, with symbols and without"
+    }
+
+    fn install(&self, cache: &Cache) -> Result<PathBuf> {
+        let recipe = Recipe {
+            name: self.name(),
+            what: self.about(),
+            inputs: &[GO_HTTP],
+        };
+        cache.entry(&recipe, |folder| {
+            build(folder, GO_HTTP, "go-http", &[])?;
+            build(folder, GO_HTTP, "go-http-stripped", &["-ldflags=-s -w"])
+        })
+    }
+}
+
+/// Compiles a Go program of one file.
+fn build(folder: &Path, source: &str, name: &str, flags: &[&str]) -> Result<()> {
+    fs::write(folder.join("main.go"), source)?;
+    let mut go = golang::go()?;
+    go.current_dir(folder).env("CGO_ENABLED", "0");
+    quiet(
+        go.args(["build", "-trimpath"])
+            .args(flags)
+            .args(["-o", name, "main.go"]),
+    )
 }

@@ -48,7 +48,7 @@ pub(super) fn parents(_: &Args) -> anyhow::Result<Outcome> {
     }
     end_to_end(
         &["parents", "--quick"],
-        &["litellm"],
+        &["litellm", "go-http"],
         Duration::from_mins(3),
     )
 }

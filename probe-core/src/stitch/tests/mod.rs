@@ -4,6 +4,7 @@ mod addresses;
 mod agents;
 mod doubts;
 mod early;
+mod goroutines;
 mod hops;
 mod inside;
 mod joins;
