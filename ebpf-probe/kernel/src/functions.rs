@@ -13,9 +13,9 @@ use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext, RetProbeCont
 use probe_common::maps::{Process, counter};
 use probe_common::record::{IN, OUT};
 
-use crate::connections::Segments;
 use crate::kernel::{self, Helpers, Newer, Older};
 use crate::maps::{Copying, KERNEL_CALLS, KernelCall, count};
+use crate::operation::Segments;
 use crate::process;
 use crate::python;
 use crate::socket::{

@@ -14,9 +14,10 @@ use probe_common::capture::TLS as TLS_SOCKET;
 use probe_common::maps::{Go, GoKey, counter};
 use probe_common::record::{FOUND, IN, Kind, OUT};
 
-use crate::connections::{Segments, new_id};
+use crate::connections::new_id;
 use crate::kernel::{self, Helpers, Newer, Older};
 use crate::maps::{GO_HANDOVERS, GO_READS, GOROUTINES, GOS, GoRead, Goroutine, SOCKETS, count};
+use crate::operation::Segments;
 use crate::process;
 use crate::tls::{Transfer, ended, transfer};
 

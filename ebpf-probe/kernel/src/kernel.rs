@@ -7,7 +7,7 @@ use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel};
 use probe_common::offsets::{ABSENT, Offsets};
 use probe_common::record::Open;
 
-use crate::connections::Segments;
+use crate::operation::Segments;
 
 #[unsafe(no_mangle)]
 static OFFSETS: Offsets = Offsets::NONE;

@@ -10,6 +10,7 @@ mod functions;
 mod go;
 mod kernel;
 mod maps;
+mod operation;
 mod process;
 mod python;
 mod records;

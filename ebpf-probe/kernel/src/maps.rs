@@ -11,7 +11,7 @@ use probe_common::maps::{
 };
 use probe_common::record::{Header, Line};
 
-use crate::connections::Operation;
+use crate::operation::Operation;
 
 /// Where a copy stands.
 #[derive(Clone, Copy)]

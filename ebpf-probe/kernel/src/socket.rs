@@ -13,9 +13,10 @@ use probe_common::capture::{Connection, ENDED, HTTP, OPENED, TLS as TLS_SOCKET};
 use probe_common::maps::{PROCESS_HELD, Process, counter};
 use probe_common::record::{IN, Kind, OUT};
 
-use crate::connections::{Operation, Segments, is_done, new_id, operate};
+use crate::connections::{is_done, new_id, operate};
 use crate::kernel::{self, Helpers, Newer, Older};
 use crate::maps::{ACCEPTED, Copying, GRANTS, SCRATCH, SOCKETS, TLS_CALLS, count};
+use crate::operation::{Operation, Segments};
 use crate::process;
 use crate::python;
 use crate::records::{header, send, send_with};

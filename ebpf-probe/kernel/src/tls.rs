@@ -9,9 +9,10 @@ use probe_common::capture::Connection;
 use probe_common::maps::{Process, TlsKey, counter};
 use probe_common::record::{IN, Kind, OUT, TLS};
 
-use crate::connections::{Operation, Segments, announce_as, new_id, operate};
+use crate::connections::{announce_as, new_id, operate};
 use crate::kernel::{Helpers, Newer, Older};
 use crate::maps::{Copying, Entered, GRANTS, SOCKETS, TLS_CALLS, TLS_CONNECTIONS, TlsCall, count};
+use crate::operation::{Operation, Segments};
 use crate::process;
 use crate::records::{header, send};
 
