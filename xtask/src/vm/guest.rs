@@ -60,7 +60,7 @@ impl Parts {
 }
 
 /// The test that says most in the least time.
-const CONVERSATION: &str = "kernel::tests::write_and_read_are_recorded";
+const CONVERSATION: &str = "kernel::tests::transfers::write_and_read_are_recorded";
 
 /// What the guest's script calls, and what Python takes for granted.
 const PROGRAMS: [&str; 6] = ["bash", "mount", "ip", "timeout", "true", "env"];

@@ -110,7 +110,7 @@ fn case_of(line: &str) -> Option<(String, bool)> {
     if let Some(test) = line.strip_prefix("test ") {
         // A test's own output may stand between its name and its result.
         let name = test.split(' ').next().unwrap_or_default();
-        let name = name.strip_prefix("kernel::tests::").unwrap_or(name);
+        let name = name.rsplit("::").next().unwrap_or(name);
         let passed = match line {
             line if line.ends_with("... ok") => true,
             line if line.ends_with("FAILED") => false,
@@ -200,7 +200,7 @@ mod tests {
         );
         let bad = exact.replace("exact", "NOT EXACT");
         assert_eq!(case_of(&bad).map(|case| case.1), Some(false));
-        let test = case_of("test kernel::tests::a_b ... ok");
+        let test = case_of("test kernel::tests::kind::a_b ... ok");
         assert_eq!(test, Some(("a_b".to_owned(), true)));
         assert_eq!(case_of("test result: ok. 1 passed; 0 failed"), None);
         assert_eq!(case_of("[    9.1 s  what"), None);
