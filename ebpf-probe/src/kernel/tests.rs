@@ -3,6 +3,8 @@
 //! The test process opts itself in and talks to itself over loopback. Needs root; without it the
 //! tests fail, because a probe that cannot be loaded is not tested.
 
+mod ways;
+
 use std::io::{IoSlice, IoSliceMut, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::ops::{Deref, DerefMut};
