@@ -19,7 +19,7 @@ use crate::operation::Segments;
 use crate::process;
 use crate::python;
 use crate::socket::{
-    MSG_DONTWAIT, MSG_NOT_DATA, Moved, code_mapped, end_of_stream, is_code, moved,
+    MSG_DONTWAIT, MSG_ERRQUEUE, MSG_NOT_DATA, Moved, code_mapped, end_of_stream, is_code, moved,
 };
 
 /// [`KernelCall::what`]: none.
@@ -221,8 +221,10 @@ fn result(ctx: &FExitContext) -> i64 {
 fn receive_entered(sk: u64, message: u64, asked: u64, nonblock: u64, flags: u64) {
     let what = if flags & MSG_NOT_DATA == 0 {
         RECEIVE
-    } else {
+    } else if flags & MSG_ERRQUEUE == 0 {
         PEEK
+    } else {
+        NOTHING
     };
     let hasty = flags & MSG_DONTWAIT != 0 || nonblock as u32 != 0;
     entered(what, sk, message, asked, hasty);

@@ -64,7 +64,8 @@ const MAP_ANONYMOUS: u64 = 0x20;
 const MSG_PEEK: u64 = 2;
 pub const MSG_DONTWAIT: u64 = 0x40;
 const MSG_TRUNC: u64 = 0x20;
-const MSG_ERRQUEUE: u64 = 0x2000;
+/// A receive of notices about the socket: one of no bytes is not the end of the stream.
+pub const MSG_ERRQUEUE: u64 = 0x2000;
 /// Flags of a receive that moves no bytes out of the stream, or none into the buffer.
 pub const MSG_NOT_DATA: u64 = MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE;
 
@@ -116,6 +117,8 @@ fn call_ended<K: Helpers>(ctx: &BtfTracePointContext) -> i32 {
     if returned == 0 {
         if direction == IN {
             let asked = match registers.orig_ax {
+                RECVFROM if registers.r10 & MSG_ERRQUEUE != 0 => 0,
+                RECVMSG if registers.dx & MSG_ERRQUEUE != 0 => 0,
                 READ | RECVFROM => registers.dx,
                 _ => 1,
             };

@@ -8,7 +8,7 @@ use super::report::Report;
 pub(super) const INTRODUCTION: &str = "# Kernels
 
 What was seen on Debian's kernels for virtual machines, under qemu without KVM.
-A column is a kernel, a row a case, and a cell names the socket taps on which it passed: `tests` are those of the kernel half (`ebpf-probe/src/kernel/tests.rs`: what a process wrote and read over loopback is what the records hold, byte for byte), `calls` are a Python client's calls to the fake server, which have to become exact spans, without TLS and with it.
+A column is a kernel, a row a case, and a cell names the socket taps on which it passed: `tests` are those of the kernel half (`ebpf-probe/src/kernel/tests/`: what a process wrote and read over loopback is what the records hold, byte for byte), `calls` are a Python client's calls to the fake server, which have to become exact spans, without TLS and with it.
 The first row is the tap that a kernel chooses by itself: fentry where programs may hang on functions so, and syscalls elsewhere. `kaos-probe doctor` says which and why, `--tap` forces one.
 
 Before 5.17 programs have no loops: the taps on functions, for which the verifier would take minutes, are not taken there, and of an operation of more than 1 MiB the first pieces are captured, the rest is a counted hole.

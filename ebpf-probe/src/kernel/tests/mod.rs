@@ -8,6 +8,7 @@ mod ends;
 mod offsets;
 mod processes;
 mod transfers;
+mod ways;
 
 use std::io::{IoSlice, IoSliceMut, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
