@@ -31,13 +31,13 @@ impl Program {
 }
 
 /// The Go server among the peers, with its symbols and without.
-pub(super) fn go(peers: &Path) -> Vec<Program> {
+pub(super) fn go(peers: &Path) -> [Program; 2] {
     let program = |name: &str, version: &str| Program {
         path: peers.join("go-http").join(name),
         script: None,
         version: version.to_owned(),
     };
-    vec![
+    [
         program("go-http", ""),
         program("go-http-stripped", " stripped"),
     ]

@@ -69,6 +69,13 @@ struct Cell {
     exact: usize,
 }
 
+impl Cell {
+    /// Whether the server and its model speak TLS.
+    fn is_tls(&self) -> bool {
+        self.kind.ends_with("-tls")
+    }
+}
+
 const fn cell(
     kind: &'static str,
     path: &'static str,
@@ -194,7 +201,12 @@ impl ParentsArgs {
             return vec![Program::node()];
         }
         if cell.kind.starts_with("go") {
-            return interpreters::go(&cache());
+            let [whole, stripped] = interpreters::go(&cache());
+            return match (self.quick, cell.is_tls()) {
+                (true, false) => vec![whole],
+                (true, true) => vec![stripped],
+                (false, _) => vec![whole, stripped],
+            };
         }
         let mut programs = vec![Program::python(python.to_owned(), "")];
         if !self.quick && ANY_PYTHON.contains(&cell.kind) {
@@ -235,11 +247,7 @@ fn start(
     if let Some(script) = program.script {
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(script));
     }
-    let scheme = if cell.kind.ends_with("-tls") {
-        "https"
-    } else {
-        "http"
-    };
+    let scheme = if cell.is_tls() { "https" } else { "http" };
     command
         .arg(cell.kind)
         .arg(port.to_string())
@@ -286,7 +294,7 @@ fn run(binary: &Path, program: &Program, cell: &Cell, at_once: usize) -> Result<
     let folder = std::env::temp_dir().join(format!("kaos-parents-{}", std::process::id()));
     std::fs::create_dir_all(&folder).context("make the folder for logs")?;
     let certificates = Certificates::create(&folder)?;
-    let tls = cell.kind.ends_with("-tls");
+    let tls = cell.is_tls();
     let acceptor = tls.then(|| certificates.acceptor()).transpose()?;
     let model = Model::start(acceptor)?;
     let target = load::Target {
