@@ -22,6 +22,10 @@ use clap::Args;
 
 /// Options of `e2e fidelity`.
 #[derive(Clone, Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub struct FidelityArgs {
     /// Only cells whose name contains this, or matches it where it has a `*`; may be repeated.
     #[arg(long)]

@@ -186,14 +186,14 @@ impl Chain {
         build.args(["--package", "ebpf-probe", "--package", "e2e"]);
         build.env(OBJECT_VARIABLE, paths::kernel_object());
         run_command(&mut limited(&build, Duration::from_mins(15)))?;
-        let built = paths::target_dir().join(PROFILE);
+        let from = paths::target_dir().join(PROFILE);
         for name in ["kaos-probe", "kaos-fake", "e2e"] {
-            guest.built(&built.join(name), &folder.join(name))?;
+            guest.built(&from.join(name), &folder.join(name))?;
         }
         guest.tree(&paths::root().join("tests/clients"), &NOT_NEEDED)?;
         Ok(Self {
-            probe: built.join("kaos-probe"),
-            e2e: built.join("e2e"),
+            probe: from.join("kaos-probe"),
+            e2e: from.join("e2e"),
             python,
         })
     }
