@@ -92,7 +92,7 @@ fn what_io_uring_sends_is_recorded_by_functions_and_a_hole_for_system_calls() {
     });
 }
 
-/// An io_uring for one operation (io_uring_setup(2)).
+/// An `io_uring` for one operation, as `io_uring_setup(2)` says.
 struct Uring {
     ring: OwnedFd,
     parameters: Parameters,
@@ -151,7 +151,7 @@ impl Uring {
             entry
                 .add(24)
                 .cast::<u32>()
-                .write(u32::try_from(bytes.len()).unwrap());
+                .write_unaligned(u32::try_from(bytes.len()).unwrap());
             ring.add(array as usize).cast::<u32>().write_unaligned(0);
             ring.add(tail as usize).cast::<u32>().write_unaligned(1);
             let done = libc::syscall(
