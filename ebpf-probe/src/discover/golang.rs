@@ -46,6 +46,18 @@ const fn program(hook: Hook) -> &'static str {
     }
 }
 
+/// Every program of this kind.
+#[cfg(test)]
+pub(crate) const PROGRAMS: [&str; 7] = [
+    program(Hook::TlsRead),
+    program(Hook::TlsCopies),
+    program(Hook::TlsReturns),
+    program(Hook::TlsWrite),
+    program(Hook::TlsClose),
+    program(Hook::HandsOver),
+    program(Hook::WritesFor),
+];
+
 /// Where goroutines of this version have their ids; `None` where that is not known for certain.
 pub(super) fn layout(found: &GoSites) -> Option<Go> {
     let (goid, parent) = match minor(found.version.as_deref()?)? {

@@ -27,6 +27,8 @@ use probe_core::ids::ProcessId;
 use probe_core::stitch::facts::ProcessFacts;
 use rustix::process::{Pid, Signal, kill_process};
 
+#[cfg(test)]
+pub(crate) use self::golang::PROGRAMS as GO_PROGRAMS;
 use self::libraries::Libraries;
 use self::proc::Process;
 use self::python::Pythons;

@@ -17,8 +17,9 @@ use super::tap::{SocketTap, Tap};
 /// Values of `probe_common::maps::counter`, summed over the CPUs.
 pub(crate) type Counters = [u64; counter::COUNT as usize];
 
-/// Every program on a function of the observed program.
-const UPROBES: [&str; 17] = [
+/// Programs on functions of observed programs that a node is likely to need. The others are loaded
+/// when the first one is attached: the verifier walks a second through those of Go's TLS.
+const UPROBES: [&str; 10] = [
     "tls_read",
     "tls_write",
     "tls_read_ex",
@@ -29,13 +30,6 @@ const UPROBES: [&str; 17] = [
     "tls_shutdown",
     "python_copied",
     "python_made",
-    "go_tls_read",
-    "go_tls_copies",
-    "go_tls_returns",
-    "go_tls_write",
-    "go_tls_close",
-    "go_hands_over",
-    "go_writes_for",
 ];
 
 /// Sets policies and attaches probes.
@@ -64,9 +58,7 @@ impl Control {
         sockets: SocketTap,
     ) -> anyhow::Result<Self> {
         for name in UPROBES.map(|name| helpers.program(name)) {
-            uprobe(&mut ebpf, name)?
-                .load()
-                .with_context(|| format!("the kernel refused the program {name}"))?;
+            loaded(&mut ebpf, name)?;
         }
         Ok(Self {
             processes: HashMap::try_from(take(&mut ebpf, "PROCESSES")?)?,
@@ -189,7 +181,7 @@ impl Control {
         offset: u64,
     ) -> anyhow::Result<Attached> {
         let program = self.helpers.program(program);
-        let link = uprobe(&mut self.ebpf, program)?
+        let link = loaded(&mut self.ebpf, program)?
             .attach(
                 UProbeAttachLocation::AbsoluteOffset(offset),
                 file,
@@ -204,11 +196,28 @@ impl Control {
         Ok(Attached { program, link })
     }
 
+    /// Loads a program that is not attached yet.
+    #[cfg(test)]
+    pub(super) fn load(&mut self, program: &'static str) -> anyhow::Result<()> {
+        loaded(&mut self.ebpf, self.helpers.program(program)).map(drop)
+    }
+
     /// Takes an attached program away; the file's users are left as they were.
     pub(crate) fn detach(&mut self, attached: Attached) -> anyhow::Result<()> {
         uprobe(&mut self.ebpf, attached.program)?.detach(attached.link)?;
         Ok(())
     }
+}
+
+/// The program, which is loaded now if it was not before.
+fn loaded<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut UProbe> {
+    let program = uprobe(ebpf, name)?;
+    if program.fd().is_err() {
+        program
+            .load()
+            .with_context(|| format!("the kernel refused the program {name}"))?;
+    }
+    Ok(program)
 }
 
 fn uprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut UProbe> {

@@ -59,8 +59,9 @@ impl Parts {
     }
 }
 
-/// The test that says most in the least time.
-const CONVERSATION: &str = "kernel::tests::transfers::write_and_read_are_recorded";
+/// The test that says most in the least time, and the one that loads what it does not.
+const CONVERSATION: &str = "kernel::tests::transfers::write_and_read_are_recorded \
+                            kernel::tests::processes::the_programs_for_go_load";
 
 /// What the guest's script calls, and what Python takes for granted.
 const PROGRAMS: [&str; 6] = ["bash", "mount", "ip", "timeout", "true", "env"];

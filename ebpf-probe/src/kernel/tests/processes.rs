@@ -99,3 +99,11 @@ fn the_counters_of_the_kernel_half_can_be_read() {
     );
     assert_eq!(capture::NO_TURN, 2);
 }
+
+#[test]
+fn the_programs_for_go_load_when_they_are_wanted() {
+    let mut rig = Rig::new(POLICY_OFF);
+    for program in crate::discover::GO_PROGRAMS {
+        rig.control.load(program).unwrap();
+    }
+}
