@@ -66,6 +66,11 @@ impl Kernel {
         self.name
     }
 
+    /// Whether its programs may loop (`bpf_loop`, 5.17).
+    pub(super) const fn has_loops(&self) -> bool {
+        self.taps.len() > 1
+    }
+
     /// The socket taps that it takes, as `--tap` calls them.
     pub(super) const fn taps(&self) -> &'static [&'static str] {
         self.taps
