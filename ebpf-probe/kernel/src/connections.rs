@@ -39,7 +39,9 @@ impl Who {
     fn of<K: Helpers>(c: &Connection, operation: &Operation) -> Self {
         let waits = operation.sk != 0 && !operation.hasty && kernel::is_blocking(operation.sk);
         let mut token = python::token::<K>(operation.process.start);
-        if token == 0 {
+        // Without registers nothing would come of it, and the verifier would walk all that follows
+        // once more for each way through it.
+        if token == 0 && K::REGISTERS {
             let serves = operation.direction == IN && c.request == IN;
             token = go::token::<K>(if serves { operation.n } else { 0 });
         }
