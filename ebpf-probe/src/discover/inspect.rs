@@ -5,7 +5,7 @@ use probe_elf::go::GoSites;
 use probe_elf::runtime::{Coverage, Facts, Runtime};
 use probe_elf::tls::{Cost, OpenSslSites};
 
-use super::libraries;
+use super::files;
 use super::proc::{self, Mapped};
 
 /// What was found out about a process.
@@ -124,8 +124,8 @@ const fn in_words(cost: Cost) -> &'static str {
 
 /// What a file is; `None` if it is no program or library of 64 bits, or why it cannot be told.
 fn inspect(tgid: u32, mapped: &Mapped) -> Result<Option<Facts>, String> {
-    let (path, _) = libraries::locate(tgid, mapped).map_err(|error| error.to_string())?;
-    let file = libraries::open(&path, mapped).map_err(|error| error.to_string())?;
+    let (path, _) = files::locate(tgid, mapped).map_err(|error| error.to_string())?;
+    let file = files::open(&path, mapped).map_err(|error| error.to_string())?;
     match probe_elf::runtime::inspect(&ReadCache::new(&file)) {
         Ok(facts) => Ok(Some(facts)),
         Err(probe_elf::Error::NotElf) => Ok(None),

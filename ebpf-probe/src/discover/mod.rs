@@ -2,6 +2,8 @@
 //! that touches `/proc`.
 
 pub(crate) mod cgroup;
+mod describe;
+mod files;
 mod golang;
 pub(crate) mod host;
 pub(crate) mod inspect;
@@ -16,13 +18,14 @@ mod script;
 mod selector;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use probe_common::maps::{PROCESS_HELD, Process as Policy, counter};
+use probe_common::maps::{PROCESS_HELD, Process as Policy};
 use probe_core::ids::ProcessId;
 use probe_core::stitch::facts::ProcessFacts;
 use rustix::process::{Pid, Signal, kill_process};
@@ -36,21 +39,14 @@ pub(crate) use self::requests::{Asked, Request, Requests, queue};
 use self::selector::Host;
 pub(crate) use self::selector::Selector;
 use crate::export::resource::Registry;
-use crate::export::{clock, identity};
 use crate::feed::ProcessEvent;
 use crate::kernel::{Control, Counters};
-use crate::kubernetes::{Names, Node};
+use crate::kubernetes::Node;
 
 /// The most processes whose looks are kept.
 const MOST: usize = 16_384;
 /// How often the kernel half's counters are read.
 const COUNTING: Duration = Duration::from_secs(1);
-/// How often every process is looked at for what the ring refused to tell, at the most: a ring
-/// that is full for long must not cost that each second.
-const CATCHING_UP: Duration = Duration::from_secs(5);
-/// How often libraries that nobody uses are looked for.
-const SWEEPING: Duration = Duration::from_mins(2);
-
 /// How discovery works.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -122,7 +118,7 @@ impl Discovery {
             options,
             control,
             libraries: Libraries::new(descriptors),
-            pythons: Pythons::default(),
+            pythons: Pythons::new(),
             registry,
             facts,
             opted_in: HashMap::new(),
@@ -192,81 +188,6 @@ impl Discovery {
                 go_on(tgid);
             }
         }
-    }
-
-    /// What is done now and then.
-    fn count(&mut self) {
-        let kernel = self.control.counters();
-        let (hooked, failed) = self.libraries.count();
-        (self.counted)(&Counted {
-            kernel,
-            hooked,
-            failed,
-        });
-        let refused = kernel[counter::RING_FULL as usize];
-        self.is_behind |= refused != self.refused;
-        self.refused = refused;
-        self.look_for_ports();
-        self.rest();
-        if self.options.forget {
-            self.registry.sweep(clock::monotonic_now());
-        }
-        if self.swept_at.elapsed() > SWEEPING {
-            self.sweep();
-        }
-        self.counted_at = Instant::now();
-    }
-
-    /// Whether the ring has refused records, and nobody looked at every process of late.
-    fn should_catch_up(&self) -> bool {
-        let lately = |at: Instant| at.elapsed() < CATCHING_UP;
-        self.is_behind && !self.caught_up_at.is_some_and(lately)
-    }
-
-    /// Records or requests were dropped: what they would have told is found by looking at every
-    /// process. Who ended and who inherited a policy stands in the kernel half's own table.
-    fn catch_up(&mut self, changed: &mut BTreeSet<u32>) {
-        self.is_behind = false;
-        self.caught_up_at = Some(Instant::now());
-        let captured = self.control.captured();
-        // A number without a policy, or with another start, is another process by now.
-        let gone = |tgid: &u32, start: &mut u64| {
-            let now = captured.get(tgid).copied();
-            now.is_none_or(|now| now != 0 && *start != 0 && now != *start)
-        };
-        for (tgid, start) in self.opted_in.extract_if(gone) {
-            self.looks.remove(&tgid);
-            self.by_pods.remove(&tgid);
-            let id = ProcessId { tgid, start };
-            self.registry.ended(id, clock::monotonic_now());
-        }
-        for (tgid, start) in captured {
-            self.opted_in.entry(tgid).or_insert(start);
-        }
-        for tgid in proc::all().unwrap_or_default() {
-            self.consider(tgid);
-            // Its libraries were looked at just now, but it may wait for that.
-            if self.options.hold && self.opted_in.contains_key(&tgid) {
-                changed.insert(tgid);
-            }
-        }
-    }
-
-    /// Takes hooks away from files that no observed process has mapped for long: a hook keeps the
-    /// file system of a container that is gone. What could not be hooked is tried again.
-    fn sweep(&mut self) {
-        let tgids = self.opted_in.keys();
-        let mapped = tgids.flat_map(|tgid| proc::mapped(*tgid));
-        let used: HashSet<_> = mapped.map(|mapped| mapped.inode).collect();
-        self.libraries.forget_unused(&used, &mut self.control);
-        if self.libraries.forget_refused() {
-            let tgids: Vec<u32> = self.opted_in.keys().copied().collect();
-            for tgid in tgids {
-                self.look_at_libraries(tgid);
-            }
-        }
-        self.pythons.forget_unused(&used, &mut self.control);
-        self.swept_at = Instant::now();
     }
 
     fn take(&mut self, request: Request, changed: &mut BTreeSet<u32>) {
@@ -339,94 +260,10 @@ impl Discovery {
         }
     }
 
-    /// Spares the host what only opted-in processes need, while there are none.
-    fn rest(&mut self) {
-        if self.opted_in.is_empty()
-            && !self.options.selectors.contains(&Selector::All)
-            && let Err(error) = self.control.rest()
-        {
-            tracing::warn!(error = format!("{error:#}"), "cannot detach the socket tap");
-        }
-    }
-
-    /// A port is opened long after the program has started: selectors by port look again.
-    fn look_for_ports(&mut self) {
-        let selectors = &self.options.selectors;
-        if !selectors.iter().any(|s| matches!(s, Selector::Port(_))) {
-            return;
-        }
-        for tgid in proc::all().unwrap_or_default() {
-            if !self.opted_in.contains_key(&tgid) {
-                self.consider(tgid);
-            }
-        }
-    }
-
     fn look_at_libraries(&mut self, tgid: u32) {
         for mapped in proc::mapped(tgid) {
             self.libraries.meet(tgid, &mapped, &mut self.control);
             self.pythons.meet(tgid, &mapped, &mut self.control);
-        }
-    }
-
-    /// Says what a process is, to the stitcher and to the exporters.
-    fn describe(&mut self, id: ProcessId) {
-        let now = proc::process(id.tgid).or_else(|| self.looks.get(&id.tgid).cloned());
-        let Some(process) = now.filter(|process| is_same(process, id)) else {
-            return;
-        };
-        self.opted_in.insert(id.tgid, id.start);
-        let parent = self.opted_in.get(&process.parent).map(|start| ProcessId {
-            tgid: process.parent,
-            start: *start,
-        });
-        let known = self.known(&process.place);
-        let facts = ProcessFacts {
-            executable: process
-                .executable
-                .as_ref()
-                .map(|path| path.to_string_lossy().into_owned())
-                .unwrap_or_default(),
-            parent,
-            agent_name: process.environment.agent_name.clone(),
-            kaos_resource: known.as_ref().and_then(|it| it.names.kaos_resource.clone()),
-        };
-        let names = known.map(|it| it.names);
-        let mut resource = identity::resource(id, &self.identity(&process, names));
-        resource.comm = Some(process.comm);
-        self.registry.insert(id, Arc::new(resource));
-        let _ = self.facts.send((id, facts));
-    }
-
-    fn identity(&self, process: &Process, names: Option<Names>) -> identity::Facts {
-        let name = process
-            .executable
-            .as_ref()
-            .and_then(|path| path.file_name());
-        identity::Facts {
-            otel_service_name: process.environment.otel_service_name.clone(),
-            otel_resource_attributes: process.environment.otel_resource_attributes.clone(),
-            executable: name.map(|name| name.to_string_lossy().into_owned()),
-            executable_path: process
-                .executable
-                .as_ref()
-                .map(|p| p.to_string_lossy().into_owned()),
-            // An agent is better known by its name than by the server that runs it.
-            script: process
-                .environment
-                .agent_name
-                .clone()
-                .or_else(|| script::of(process)),
-            command_line: self
-                .options
-                .command_lines
-                .then(|| redact::command_line(&process.arguments)),
-            owner: process.uid.map(|uid| uid.to_string()),
-            parent_pid: Some(process.parent),
-            created: clock::created(process.start_tick),
-            container_id: process.place.container.clone(),
-            kubernetes: names,
-            boot_id: self.boot_id.clone(),
         }
     }
 }
@@ -449,11 +286,4 @@ fn go_on(tgid: u32) {
     if let Some(pid) = i32::try_from(tgid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, Signal::CONT);
     }
-}
-
-/// Whether what stands in `/proc` now is the process that the kernel half means. Its clock ticks
-/// are coarser; a start of 0 means that the kernel half does not know.
-const fn is_same(process: &Process, id: ProcessId) -> bool {
-    const TICK: u64 = 10_000_000;
-    id.start == 0 || process.start_tick == id.start / TICK * TICK
 }

@@ -1,6 +1,6 @@
 //! CPython interpreters in use: where their contexts are, and the hook that sees copies.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,24 +9,14 @@ use probe_common::maps::Python;
 use probe_elf::python::Interpreter;
 use probe_elf::tls::Cost;
 
-use super::libraries::{Inode, Stamp, UNUSED, locate, open};
+use super::files::{Files, Inode, Stamp, locate, open};
 use super::proc::{Mapped, exists};
 use crate::kernel::{Attached, Control};
 
-/// The most files that are remembered.
-const MOST: usize = 16_384;
 /// How long a hook that could not be attached is not tried again.
 const RETRY: Duration = Duration::from_mins(1);
 
-/// A file that was looked at.
-#[derive(Debug)]
-struct Known {
-    file: Looked,
-    stamp: Stamp,
-    /// When a process was last seen to have it mapped.
-    used: Instant,
-}
-
+/// What a file is.
 #[derive(Debug)]
 enum Looked {
     /// No interpreter whose contexts we know.
@@ -45,12 +35,19 @@ struct Followed {
 }
 
 /// Every file that was looked at.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pythons {
-    files: HashMap<Inode, Known>,
+    files: Files<Looked>,
 }
 
 impl Pythons {
+    /// None so far.
+    pub(crate) fn new() -> Self {
+        Self {
+            files: Files::new(),
+        }
+    }
+
     /// Looks at a mapped file; if it is an interpreter, the kernel half learns where this process
     /// keeps its contexts.
     pub(crate) fn meet(&mut self, tgid: u32, mapped: &Mapped, control: &mut Control) {
@@ -58,9 +55,8 @@ impl Pythons {
         let Ok((path, stamp)) = locate(tgid, mapped) else {
             return;
         };
-        let now = Instant::now();
-        if !self.is_known(mapped.inode, stamp, now, control) {
-            if !self.has_room() {
+        if !self.is_known(mapped.inode, stamp, control) {
+            if !self.files.has_room(Looked::is_followed) {
                 return;
             }
             let Some(file) = look(&path, mapped, control) else {
@@ -69,10 +65,9 @@ impl Pythons {
             if matches!(file, Looked::Failed(_)) && !exists(tgid) {
                 return;
             }
-            let used = now;
-            self.files.insert(mapped.inode, Known { file, stamp, used });
+            self.files.insert(mapped.inode, Some(stamp), file);
         }
-        let Some(Looked::Followed(python)) = self.files.get(&mapped.inode).map(|k| &k.file) else {
+        let Some(Looked::Followed(python)) = self.files.get(mapped.inode) else {
             return;
         };
         if let Err(error) = control.set_python(tgid, python.place(mapped)) {
@@ -89,52 +84,24 @@ impl Pythons {
     }
 
     /// Whether this very file was looked at, and need not be again.
-    fn is_known(
-        &mut self,
-        inode: Inode,
-        stamp: Stamp,
-        now: Instant,
-        control: &mut Control,
-    ) -> bool {
-        let Some(known) = self.files.get_mut(&inode) else {
-            return false;
-        };
-        let again = matches!(known.file, Looked::Failed(at) if now.duration_since(at) >= RETRY);
-        if known.stamp == stamp && !again {
-            known.used = now;
+    fn is_known(&mut self, inode: Inode, stamp: Stamp, control: &mut Control) -> bool {
+        let known = self.files.get(inode);
+        let again = matches!(known, Some(Looked::Failed(at)) if at.elapsed() >= RETRY);
+        if !again && self.files.is_known(inode, stamp) {
             return true;
         }
-        if let Some(known) = self.files.remove(&inode) {
-            known.file.detach(control);
+        if let Some(file) = self.files.remove(inode) {
+            file.detach(control);
         }
         false
-    }
-
-    fn has_room(&mut self) -> bool {
-        if self.files.len() >= MOST {
-            let followed = |_: &Inode, known: &mut Known| known.file.is_followed();
-            self.files.retain(followed);
-        }
-        self.files.len() < MOST
     }
 
     /// Takes the hooks away from interpreters that no process has had mapped for long; `used` now
     /// are these.
     pub(crate) fn forget_unused(&mut self, used: &HashSet<Inode>, control: &mut Control) {
-        for file in self.unused(used, Instant::now()) {
+        for file in self.files.unused(used, Instant::now()) {
             file.detach(control);
         }
-    }
-
-    fn unused(&mut self, used: &HashSet<Inode>, now: Instant) -> Vec<Looked> {
-        for (inode, known) in &mut self.files {
-            if used.contains(inode) {
-                known.used = now;
-            }
-        }
-        let old = |_: &Inode, known: &mut Known| now.duration_since(known.used) >= UNUSED;
-        let old = self.files.extract_if(old);
-        old.map(|(_, known)| known.file).collect()
     }
 }
 
@@ -296,37 +263,17 @@ fn is_free_threaded(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::files;
     use super::*;
-
-    fn known(file: Looked, used: Instant) -> Known {
-        let stamp = (1, 2, 3);
-        Known { file, stamp, used }
-    }
-
-    #[test]
-    fn a_file_that_nobody_has_mapped_for_long_is_let_go() {
-        let mut pythons = Pythons::default();
-        let start = Instant::now();
-        for inode in [1, 2] {
-            pythons
-                .files
-                .insert((0, inode), known(Looked::Other, start));
-        }
-        let used = HashSet::from([(0, 1)]);
-        assert!(pythons.unused(&used, start + UNUSED / 2).is_empty());
-        assert_eq!(pythons.unused(&used, start + UNUSED).len(), 1);
-        assert!(pythons.files.contains_key(&(0, 1)));
-    }
 
     #[test]
     fn what_is_no_interpreter_makes_room() {
-        let mut pythons = Pythons::default();
-        for inode in 0..MOST as u64 {
-            let other = known(Looked::Other, Instant::now());
-            pythons.files.insert((0, inode), other);
+        let mut pythons = Pythons::new();
+        for inode in 0..files::MOST as u64 {
+            pythons.files.insert((0, inode), None, Looked::Other);
         }
-        assert!(pythons.has_room());
-        assert!(pythons.files.is_empty());
+        assert!(pythons.files.has_room(Looked::is_followed));
+        assert_eq!(pythons.files.iter().count(), 0);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use probe_common::maps::POLICY_FULL;
+use probe_common::maps::{POLICY_FULL, counter};
 use probe_common::record::{Header, Kind};
 
 use super::*;
