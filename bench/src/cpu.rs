@@ -18,6 +18,11 @@ pub(crate) fn pin(cpu: usize) -> anyhow::Result<()> {
     sched_setaffinity(None, &set).with_context(|| format!("cannot run on processor {cpu}"))
 }
 
+/// A command that runs `program` on one processor, or where the kernel puts it.
+pub(crate) fn placed(cpu: Option<usize>, program: &std::path::Path) -> Command {
+    cpu.map_or_else(|| Command::new(program), |cpu| pinned(cpu, program))
+}
+
 /// A command that runs `program` on one processor. The program replaces `taskset`, so the
 /// process that is started is the program's.
 pub(crate) fn pinned(cpu: usize, program: &std::path::Path) -> Command {

@@ -27,10 +27,11 @@ pub(super) struct Load<'a> {
 pub(super) struct Took(Vec<f64>);
 
 impl Load<'_> {
-    /// Runs it on the other processor; an error unless every answer is a 200.
+    /// Runs it beside the server; an error unless every answer is a 200.
     pub(super) fn run(&self, server: &Server) -> anyhow::Result<Took> {
-        let mut hey = cpu::pinned(cpu::OTHERS, self.hey);
-        hey.args(["-o", "csv", "-cpus", "1", "-m", "POST"])
+        let others = server.alone().then_some(cpu::OTHERS);
+        let mut hey = cpu::placed(others, self.hey);
+        hey.args(["-o", "csv", "-m", "POST"])
             // It is the server name of TLS too, which may be no address.
             .args(["-host", "localhost"])
             .args(["-T", "application/json", "-A", "application/json", "-D"])

@@ -29,14 +29,16 @@ const PATCHED: &str = "kaos_webhook_reviews_total{result=\"patched\"";
 /// A running webhook; it ends with this value.
 pub(super) struct Server {
     child: Child,
+    alone: bool,
     address: SocketAddr,
     admin: SocketAddr,
     folder: PathBuf,
 }
 
 impl Server {
-    /// Starts it on the measured processor, and waits until it is ready.
-    pub(super) fn start(program: &Path) -> anyhow::Result<Self> {
+    /// Starts it, `alone` on the measured processor or where the kernel puts it, and waits until
+    /// it is ready.
+    pub(super) fn start(program: &Path, alone: bool) -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("kaos-bench-{}", std::process::id()));
         fs::create_dir_all(&folder)?;
         let key = PKey::from_ec_key(EcKey::generate(&*EcGroup::from_curve_name(
@@ -47,7 +49,7 @@ impl Server {
         fs::write(folder.join("settings.yaml"), SETTINGS)?;
         fs::write(folder.join("review.json"), REVIEW)?;
         let (address, admin) = (free()?, free()?);
-        let child = cpu::pinned(cpu::MEASURED, program)
+        let child = cpu::placed(alone.then_some(cpu::MEASURED), program)
             .args(["serve", "--no-kube", "--certs=files"])
             .arg("--dns-name=localhost")
             .arg(format!("--listen={address}"))
@@ -63,12 +65,18 @@ impl Server {
             .context("cannot start kaos-webhook")?;
         let mut server = Self {
             child,
+            alone,
             address,
             admin,
             folder,
         };
         server.ready()?;
         Ok(server)
+    }
+
+    /// Whether it has the measured processor for itself.
+    pub(super) fn alone(&self) -> bool {
+        self.alone
     }
 
     /// Where reviews go.
