@@ -13,7 +13,7 @@
 
 use crate::http::{self, Look, PEEK};
 use crate::maps::{self, Grant, POLICY_FULL};
-use crate::record::{IN, OUT};
+use crate::record::IN;
 
 /// Nothing is known yet.
 pub const UNKNOWN: u8 = 0;
@@ -34,8 +34,6 @@ pub const OPENED: u8 = 2;
 
 /// [`Connection::flags`]: the peer or the network ended it, with bytes that are still to be read.
 pub const ENDED: u8 = 8;
-/// [`Connection::flags`]: [`Connection::prefix`] was written, not read.
-pub const PREFIX_OUT: u8 = 4;
 
 /// One direction of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,8 +45,9 @@ pub struct Side {
     pub limit: u64,
     /// The socket's sequence number of the next byte.
     pub seq: u32,
-    /// 0.
-    pub pad: u32,
+    /// On a late connection: the first bytes of what may be a head, that came alone, the first one
+    /// lowest; at most three, else 0.
+    pub prefix: u32,
 }
 
 /// What the kernel half keeps of a connection.
@@ -71,8 +70,10 @@ pub struct Connection {
     pub full: u8,
     /// Direction in which requests go, or [`NO_TURN`].
     pub request: u8,
-    /// On a late connection: the first bytes of what may be a head, that came alone; else 0.
-    pub prefix: [u8; 3],
+    /// 0.
+    pub pad: u8,
+    /// 0.
+    pub padding: u16,
 }
 
 /// What an operation looks like, together with what came alone before it.
@@ -94,7 +95,7 @@ impl Connection {
             offset: 0,
             limit: 0,
             seq: 0,
-            pad: 0,
+            prefix: 0,
         };
         Self {
             id,
@@ -105,7 +106,8 @@ impl Connection {
             flags: late as u8,
             full: 0,
             request: NO_TURN,
-            prefix: [0; 3],
+            pad: 0,
+            padding: 0,
         }
     }
 
@@ -167,16 +169,18 @@ impl Connection {
         if self.class != UNKNOWN || self.flags & LATE == 0 {
             return alone;
         }
-        let [one, two, three] = self.prefix;
-        let word = u32::from_le_bytes([one, two, three, 0]);
+        let word = self.side(direction).prefix;
+        let [one, two, three, _] = word.to_le_bytes();
         let before = u32::from(one != 0) + u32::from(two != 0) + u32::from(three != 0);
-        let same = (self.flags & PREFIX_OUT != 0) == (direction == OUT);
         let here = u32::from_le_bytes([first[0], first[1], first[2], first[3]]);
         let undecided = matches!(look, Look::Short | Look::Other);
-        if same || !undecided {
-            self.prefix = [0; 3];
+        self.side(direction).prefix = 0;
+        if !undecided {
+            self.sides[0].prefix = 0;
+            self.sides[1].prefix = 0;
+            return alone;
         }
-        if before != 0 && same && follows && undecided {
+        if before != 0 && follows {
             let whole = word | (here << (8 * (before & 3)));
             let look = http::look_at_word(whole, seen + before as usize);
             if matches!(look, Look::Short) && seen as u64 == n {
@@ -195,13 +199,7 @@ impl Connection {
 
     #[inline(always)]
     fn keep(&mut self, direction: u8, word: u32) {
-        let [one, two, three, _] = word.to_le_bytes();
-        self.prefix = [one, two, three];
-        if direction == OUT {
-            self.flags |= PREFIX_OUT;
-        } else {
-            self.flags &= !PREFIX_OUT;
-        }
+        self.side(direction).prefix = word & 0x00ff_ffff;
     }
 
     /// Takes the look of an operation that starts at stream offset `start`: classifies the
@@ -432,7 +430,7 @@ mod tests {
         let mut first = [0; PEEK];
         first[0] = b'P';
         c.look(IN, &first, 1, 300, true);
-        assert_eq!(c.prefix, [0; 3]);
+        assert_eq!(c.sides.map(|side| side.prefix), [0; 2]);
     }
 
     #[test]

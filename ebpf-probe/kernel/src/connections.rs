@@ -85,19 +85,25 @@ pub fn operate<K: Helpers>(c: &mut Connection, state: &'static mut Copying) {
     }
     if c.wants_look(direction) {
         let (first, seen) = peek(&segments, n);
-        let Looked { look, before, word } = c.look(direction, &first, seen, n, follows);
-        if look == Look::Http2 && c.class == UNKNOWN {
-            count(counter::HTTP2, 1);
-            announce(c, operation, probe_common::record::HTTP2);
-        }
+        let looked = c.look(direction, &first, seen, n, follows);
+        let Looked { look, before, word } = forgotten(&mut state.looked, looked);
+        let http2 = look == Look::Http2 && c.class == UNKNOWN;
         if operation.transport == TLS {
             c.presume_fresh(look, n);
         }
         let start = start.wrapping_sub(u64::from(before));
-        if !c.begin(direction, start, look, process.policy) {
+        let wanted = c.begin(direction, start, look, process.policy);
+        if http2 {
+            count(counter::HTTP2, 1);
+        } else if !wanted {
             return;
         }
-        if c.flags & OPENED == 0 && !announce(c, operation, 0) {
+        // One place for both: the verifier walks through it at each.
+        let told = (c.flags & OPENED != 0 && !http2) || announce(c, operation, http2);
+        if !wanted {
+            return;
+        }
+        if !told {
             // The ring is full, and nobody would know whose bytes these are: follow the
             // connection from its next head on.
             c.class = UNKNOWN;
@@ -119,6 +125,17 @@ pub fn operate<K: Helpers>(c: &mut Connection, state: &'static mut Copying) {
         whole(c.id, operation, who);
     } else {
         copy::<K>(state, c.id, operation, who, limit, tail);
+    }
+}
+
+/// `value` as the verifier sees what it reads from a map: anything. Each way that leads to a value
+/// which it knows is one on which it walks through all that follows once more.
+#[inline(always)]
+fn forgotten<T>(place: &mut T, value: T) -> T {
+    // SAFETY: the place is this call's own, and holds a value of this type from here on.
+    unsafe {
+        (&raw mut *place).write_volatile(value);
+        (&raw const *place).read_volatile()
     }
 }
 
@@ -262,7 +279,12 @@ extern "C" fn step(_: u64, context: *const *mut Copying) -> i64 {
 
 /// Tells user space of the connection; `false` when the ring is full.
 #[inline(always)]
-fn announce(c: &mut Connection, operation: &Operation, flags: u32) -> bool {
+fn announce(c: &mut Connection, operation: &Operation, http2: bool) -> bool {
+    let flags = if http2 {
+        probe_common::record::HTTP2
+    } else {
+        0
+    };
     let told = announce_as(Kind::Open, c, operation, flags) != 0;
     if told {
         c.flags |= OPENED;

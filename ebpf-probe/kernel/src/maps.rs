@@ -2,7 +2,8 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
-use probe_common::capture::Connection;
+use probe_common::capture::{Connection, Looked};
+use probe_common::http::Look;
 use probe_common::maps::{
     CONNECTIONS as MAX_CONNECTIONS, CONTEXTS as MAX_CONTEXTS, ContextKey,
     GOROUTINES as MAX_GOROUTINES, GOS as MAX_GOS, Go, GoKey, Grant, PROCESSES as MAX_PROCESSES,
@@ -19,6 +20,8 @@ use crate::operation::Operation;
 pub struct Copying {
     /// What is copied.
     pub operation: Operation,
+    /// What its first bytes look like.
+    pub looked: Looked,
     /// Head of the next record.
     pub header: Header,
     /// Stream offset of the operation's first byte.
@@ -51,6 +54,11 @@ impl Copying {
     /// Nowhere.
     pub const NONE: Self = Self {
         operation: Operation::NONE,
+        looked: Looked {
+            look: Look::Other,
+            before: 0,
+            word: 0,
+        },
         header: Header {
             kind: 0,
             direction: 0,

@@ -100,11 +100,18 @@ struct Seen {
 
 impl Rig {
     fn new(policy: u32) -> Self {
+        Self::after(|| (), policy).1
+    }
+
+    /// Whatever `earlier` does is done before the process is opted in. The tests are one process,
+    /// so it would else be seen for another test.
+    fn after<T>(earlier: impl FnOnce() -> T, policy: u32) -> (T, Self) {
         let mut next = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = next
             .take()
             .unwrap_or_else(|| Loaded::with((None, tap()), RING));
-        Self::of(loaded, policy, next, true)
+        let done = earlier();
+        (done, Self::of(loaded, policy, next, true))
     }
 
     /// With a ring of this size.
@@ -245,6 +252,14 @@ fn pair() -> (TcpStream, TcpStream) {
 
 fn port(stream: &TcpStream) -> u16 {
     stream.local_addr().unwrap().port()
+}
+
+/// A pair over which bytes have gone that are no head.
+fn used_pair() -> (TcpStream, TcpStream) {
+    let (mut client, mut server) = pair();
+    client.write_all(&[b'x'; 300]).unwrap();
+    server.read_exact(&mut [0; 300]).unwrap();
+    (client, server)
 }
 
 const HEAD: &[u8] = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n";

@@ -54,10 +54,7 @@ fn bytes_that_another_way_moved_are_a_hole() {
 
 #[test]
 fn an_older_connection_is_late_and_keeps_its_offsets() {
-    let (mut client, mut server) = pair();
-    client.write_all(&[b'x'; 300]).unwrap();
-    server.read_exact(&mut [0; 300]).unwrap();
-    let mut rig = Rig::new(POLICY_FULL);
+    let ((mut client, _server), mut rig) = Rig::after(used_pair, POLICY_FULL);
     client.write_all(HEAD).unwrap();
     let seen = rig.seen(port(&client), |s| s.has(OUT, HEAD.len()));
     assert_eq!(
@@ -71,10 +68,13 @@ fn an_older_connection_is_late_and_keeps_its_offsets() {
 
 #[test]
 fn a_first_read_that_takes_the_end_along_begins_at_the_first_byte() {
-    let (mut client, mut server) = pair();
-    client.write_all(HEAD).unwrap();
-    client.shutdown(Shutdown::Write).unwrap();
-    let mut rig = Rig::new(POLICY_FULL);
+    let earlier = || {
+        let (mut client, server) = pair();
+        client.write_all(HEAD).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        (client, server)
+    };
+    let ((_client, mut server), mut rig) = Rig::after(earlier, POLICY_FULL);
     assert_eq!(server.read(&mut [0; 2 * HEAD.len()]).unwrap(), HEAD.len());
     let seen = rig.seen(port(&server), |s| s.has(IN, HEAD.len()));
     assert_eq!(seen.data[0].1, 0, "a FIN is no byte");
@@ -83,10 +83,7 @@ fn a_first_read_that_takes_the_end_along_begins_at_the_first_byte() {
 
 #[test]
 fn the_first_byte_of_a_head_that_was_read_alone_is_not_lost() {
-    let (mut client, mut server) = pair();
-    client.write_all(&[b'x'; 300]).unwrap();
-    server.read_exact(&mut [0; 300]).unwrap();
-    let mut rig = Rig::new(POLICY_FULL);
+    let ((mut client, mut server), mut rig) = Rig::after(used_pair, POLICY_FULL);
     client.write_all(HEAD).unwrap();
     // As Go's HTTP server waits for the next request.
     server.read_exact(&mut [0; 1]).unwrap();
