@@ -3,6 +3,7 @@
 pub mod call;
 pub mod install;
 pub mod memory;
+pub mod moments;
 pub mod workloads;
 
 use std::path::PathBuf;
@@ -59,6 +60,12 @@ impl NodeArgs {
         report.run("workloads", workloads::start(&world)).await;
         report
             .run("a call is seen, and named", call::seen(&world))
+            .await;
+        report
+            .run("a pod of a moment", moments::short(&world))
+            .await;
+        report
+            .run("a probe that is killed", moments::killed(&world))
             .await;
         report
             .run("helm uninstall", install::uninstall(&world))
