@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::ids::{Endpoints, Transport};
+use crate::ids::{Endpoints, Role, Transport};
 
 /// What makes two ends meet: the addresses as one end sees them, the namespace where they are
 /// only valid inside one, and the tap (a TLS connection's own socket is another connection with
@@ -42,6 +42,29 @@ impl Address {
             peer: self.local,
             ..self
         }
+    }
+}
+
+/// The client's address of a connection, as both ends see it: what stands between them may
+/// replace the server's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Caller {
+    transport: Transport,
+    client: (IpAddr, u16),
+}
+
+impl Caller {
+    /// `None` for addresses that are valid inside a namespace only: nothing translates those.
+    pub(super) fn new(transport: Transport, endpoints: &Endpoints, role: Role) -> Option<Self> {
+        let address = Address::new(transport, endpoints)?;
+        if is_scoped(address.local.0) || is_scoped(address.peer.0) {
+            return None;
+        }
+        let client = match role {
+            Role::Server => address.peer,
+            Role::Client => address.local,
+        };
+        Some(Self { transport, client })
     }
 }
 

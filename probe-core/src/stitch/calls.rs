@@ -129,6 +129,7 @@ impl Stitcher {
         if let Some(conn) = self.connections.get_mut(key.conn) {
             conn.calls.push(key);
         }
+        self.connections.plays(key.conn, role);
         // A server's call that a child has named before it was known to be one keeps its place.
         let place = if role == Role::Server && key.part == 0 {
             self.place(key.into())

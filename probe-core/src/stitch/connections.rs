@@ -3,9 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
-use super::address::{Address, normal};
+use super::address::{Address, Caller, normal};
+use super::translated::Translated;
 use crate::call::CallKey;
-use crate::ids::{ConnId, ConnInfo, Endpoints, Nanos, ProcessId, Transport};
+use crate::ids::{ConnId, ConnInfo, Endpoints, Nanos, ProcessId, Role, Transport};
 
 /// One end of a connection.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Conn {
     pub(super) closed: Option<Nanos>,
     /// When its process accepted it.
     pub(super) accepted: Option<Nanos>,
+    /// Which end of it is seen, once a call has told.
+    role: Option<Role>,
     /// Two sockets had these addresses at once: nothing is certain any more.
     ambiguous: bool,
 }
@@ -32,6 +35,8 @@ pub(super) struct Connections {
     conns: HashMap<ConnId, Conn>,
     /// The newest connection of each address; older ones have closed or are ambiguous.
     by_address: HashMap<Address, ConnId>,
+    /// All of them, by their client's address alone.
+    translated: Translated,
     /// How many known connections have this local address.
     local: HashMap<IpAddr, usize>,
     order: VecDeque<ConnId>,
@@ -43,6 +48,7 @@ impl Connections {
         Self {
             conns: HashMap::new(),
             by_address: HashMap::new(),
+            translated: Translated::default(),
             local: HashMap::new(),
             order: VecDeque::new(),
             capacity,
@@ -81,6 +87,7 @@ impl Connections {
                 calls: Vec::new(),
                 closed: None,
                 accepted: info.accepted,
+                role: None,
                 ambiguous: false,
             },
         );
@@ -114,11 +121,44 @@ impl Connections {
         }
         conn.endpoints = Some(endpoints);
         if let Some(before) = before {
-            self.unlist(info.id, transport, &before);
+            self.unlist(info.id, transport, &before, None);
         }
         *self.local.entry(normal(endpoints.local).0).or_default() += 1;
         if let Some(address) = Address::new(transport, &endpoints) {
             self.settle_address(info.id, address);
+        }
+        self.settle_caller(info.id);
+    }
+
+    /// A call on the connection says which end of it is seen.
+    pub(super) fn plays(&mut self, id: ConnId, role: Role) {
+        if let Some(conn) = self.conns.get_mut(&id).filter(|conn| conn.role.is_none()) {
+            conn.role = Some(role);
+            self.settle_caller(id);
+        }
+    }
+
+    /// Joins what has the same client's address and nothing else in common.
+    fn settle_caller(&mut self, id: ConnId) {
+        let caller = self.conns.get(&id).and_then(|conn| {
+            let (role, endpoints) = (conn.role?, conn.endpoints?);
+            Some((Caller::new(conn.transport, &endpoints, role)?, role))
+        });
+        let Some((caller, role)) = caller else {
+            return;
+        };
+        self.translated.list(id, caller, role);
+        let ends = self.translated.only(caller, |id| self.is_open(id));
+        let Some((client, server)) = ends else {
+            return;
+        };
+        let free = |id| {
+            let conn = self.conns.get(&id);
+            conn.is_some_and(|c| c.peer.is_none() && !c.ambiguous)
+        };
+        if free(client) && free(server) {
+            self.set_peer(client, Some(server));
+            self.set_peer(server, Some(client));
         }
     }
 
@@ -177,7 +217,7 @@ impl Connections {
             }
         }
         if let Some(endpoints) = conn.endpoints {
-            self.unlist(id, conn.transport, &endpoints);
+            self.unlist(id, conn.transport, &endpoints, conn.role);
         }
         // Ids of removed connections pile up here only until as many again were removed.
         if self.order.len() > 2 * self.conns.len() + 64 {
@@ -185,7 +225,18 @@ impl Connections {
         }
     }
 
-    fn unlist(&mut self, id: ConnId, transport: Transport, endpoints: &Endpoints) {
+    fn unlist(
+        &mut self,
+        id: ConnId,
+        transport: Transport,
+        endpoints: &Endpoints,
+        role: Option<Role>,
+    ) {
+        if let Some(role) = role
+            && let Some(caller) = Caller::new(transport, endpoints, role)
+        {
+            self.translated.unlist(id, caller, role);
+        }
         let ip = normal(endpoints.local).0;
         if let Some(count) = self.local.get_mut(&ip) {
             *count -= 1;
@@ -247,5 +298,6 @@ mod tests {
         assert_eq!(connections.len(), 0);
         assert!(connections.order.len() < 100);
         assert!(connections.by_address.is_empty() && connections.local.is_empty());
+        assert!(connections.translated.is_empty());
     }
 }

@@ -5,7 +5,8 @@
 //! to wait for the answer of a request that its process serves. Such calls are told of before,
 //! by [`Stitcher::ended`].
 //!
-//! - `connections` finds the two ends of a connection, `joining` the two ends of a call.
+//! - `connections` finds the two ends of a connection (`translated` those that a Service stands
+//!   between), `joining` the two ends of a call.
 //! - `waiting` says when a call is complete, `decide` what it is, `parents` who its parent is, and
 //!   `release` lets it go.
 //! - `requests`, `served` and `contexts` keep what processes serve and how, `inside` and `descent`
@@ -44,6 +45,7 @@ mod serving;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod translated;
 mod waiters;
 mod waiting;
 

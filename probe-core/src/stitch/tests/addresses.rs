@@ -1,10 +1,10 @@
 //! Which connections are the two ends of one.
 
 use super::world::*;
-use crate::ids::{ConnId, Role, Transport};
+use crate::ids::{ConnId, ConnInfo, Role, Transport};
 
 /// Whether a client's and a server's call on these two connections become parent and child.
-fn joins(one: &crate::ids::ConnInfo, other: &crate::ids::ConnInfo) -> bool {
+fn joins(one: &ConnInfo, other: &ConnInfo) -> bool {
     let mut w = World::new();
     w.open(one);
     w.open(other);
@@ -14,6 +14,32 @@ fn joins(one: &crate::ids::ConnInfo, other: &crate::ids::ConnInfo) -> bool {
     w.drain();
     check(&w.spans, &[]);
     w.server(2).parent == Some(w.client(1).id)
+}
+
+#[test]
+fn the_clients_address_joins_what_a_service_stands_between() {
+    let client = info(0, 1, "10.0.0.1:4", "10.96.0.2:80", 1);
+    let server = |peer| info(1, 2, "10.0.0.2:8", peer, 2);
+    assert!(joins(&client, &server("10.0.0.1:4")));
+    assert!(!joins(&client, &server("10.0.0.1:5")), "another port");
+    assert!(!joins(&client, &server("10.0.0.3:4")), "another client");
+    let own = info(0, 1, "127.0.0.1:4", "127.0.0.9:80", 1);
+    let other = info(1, 2, "127.0.0.1:8", "127.0.0.1:4", 1);
+    assert!(!joins(&own, &other), "nothing translates loopback");
+}
+
+#[test]
+fn an_address_that_two_calls_come_from_joins_nothing() {
+    let mut w = World::new();
+    w.open(&info(0, 1, "10.0.0.1:4", "10.96.0.2:80", 1));
+    w.open(&info(1, 1, "10.0.0.1:4", "10.96.0.3:80", 1));
+    w.open(&info(2, 2, "10.0.0.2:8", "10.0.0.1:4", 2));
+    w.start(&chat(0, 1, Role::Client, 10, 40));
+    w.start(&chat(1, 1, Role::Client, 10, 40));
+    w.run(&chat(2, 2, Role::Server, 11, 39));
+    w.end(&chat(0, 1, Role::Client, 10, 40));
+    w.drain();
+    assert_eq!(w.server(2).parent, None);
 }
 
 #[test]
@@ -49,7 +75,7 @@ fn addresses_join_only_where_they_are_certain() {
             "a service address",
             c("10.0.0.1:4", "10.96.0.2:80", 1),
             s("10.0.0.2:8", "10.0.0.1:4", 2),
-            false,
+            true,
         ),
         (
             "mapped",
@@ -92,7 +118,7 @@ fn addresses_join_only_where_they_are_certain() {
     }
 }
 
-fn joins_in_other_order(one: &crate::ids::ConnInfo, other: &crate::ids::ConnInfo) -> bool {
+fn joins_in_other_order(one: &ConnInfo, other: &ConnInfo) -> bool {
     let mut w = World::new();
     w.open(other);
     w.start(&chat(other.id.0, 2, Role::Server, 11, 39));
@@ -106,13 +132,13 @@ fn joins_in_other_order(one: &crate::ids::ConnInfo, other: &crate::ids::ConnInfo
 
 #[test]
 fn tls_ends_join_only_when_both_sockets_are_known() {
-    let tls = |mut i: crate::ids::ConnInfo| {
+    let tls = |mut i: ConnInfo| {
         i.transport = Transport::Tls;
         i
     };
     let [c, s] = pair(0, 1, 2).map(tls);
     assert!(joins(&c, &s));
-    let unknown = crate::ids::ConnInfo {
+    let unknown = ConnInfo {
         endpoints: None,
         ..s.clone()
     };
@@ -127,7 +153,7 @@ fn addresses_that_come_later_join() {
     let mut w = World::new();
     let [mut c, mut s] = pair(0, 1, 2);
     (c.transport, s.transport) = (Transport::Tls, Transport::Tls);
-    let unbound = crate::ids::ConnInfo {
+    let unbound = ConnInfo {
         endpoints: None,
         ..c.clone()
     };
