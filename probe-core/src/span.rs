@@ -43,6 +43,9 @@ pub struct Span {
     /// Its call was told of when it ended, before its place was settled
     /// ([`crate::stitch::Stitcher::ended`]).
     pub late: bool,
+    /// The process's own SDK has a span of this call: this one is measured and shown, but not
+    /// exported, and is nobody's parent.
+    pub left: bool,
     /// What the terminal shows of it.
     pub summary: Arc<Summary>,
 }

@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::interrupt;
 use crate::paths;
-use crate::peers::{Agent, Cache, Helm, Kubernetes, Llama, Peer, TinyModel};
+use crate::peers::{Agent, Cache, Helm, Kubernetes, LiteLlm, Llama, Peer, TinyModel};
 use plane::{Plan, Plane, bound_to_us};
 
 /// Options of `cluster`.
@@ -88,6 +88,9 @@ struct TestArgs {
     /// Where logs, spans and state go, and stay [default: a folder that is removed at the end]
     #[arg(long)]
     keep: Option<PathBuf>,
+    /// What takes minutes too: LiteLLM beside the agents, and longer outages.
+    #[arg(long)]
+    long: bool,
 }
 
 #[derive(clap::Args)]
@@ -221,7 +224,7 @@ fn kubeconfig(home: &Path) -> Result<()> {
 }
 
 /// What the end-to-end test of a node needs beside the cluster.
-const PEERS: [&dyn Peer; 4] = [&Helm, &Llama, &TinyModel, &Agent::NOW];
+const PEERS: [&dyn Peer; 5] = [&Helm, &Llama, &TinyModel, &Agent::NOW, &LiteLlm];
 
 fn test(args: &TestArgs) -> Result<()> {
     let cache = Cache::from_env()?;
@@ -238,6 +241,9 @@ fn test(args: &TestArgs) -> Result<()> {
     if let Some(keep) = &args.keep {
         let keep = std::path::absolute(keep)?.join("spans");
         command.extend(["--keep".into(), keep.into()]);
+    }
+    if args.long {
+        command.push("--long".into());
     }
     beside(&RunArgs {
         plan: PlanArgs {

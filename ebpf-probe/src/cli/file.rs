@@ -36,6 +36,7 @@ pub(super) struct OutputSettings {
     pub(super) conventions: Option<String>,
     pub(super) kaos_names: Option<bool>,
     pub(super) legacy_names: Option<bool>,
+    pub(super) sdk_calls: Option<bool>,
     pub(super) content: Option<bool>,
     pub(super) content_bytes: Option<usize>,
     pub(super) command_lines: Option<bool>,

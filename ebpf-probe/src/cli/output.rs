@@ -52,6 +52,9 @@ pub(super) struct Output {
         help_heading = "Spans"
     )]
     content_bytes: usize,
+    /// Export model calls too that the process's own SDK reports: they arrive twice.
+    #[arg(long, help_heading = "Spans")]
+    sdk_calls: bool,
     /// Put command lines into resources. Keys may stand in them.
     #[arg(long, help_heading = "Spans")]
     command_lines: bool,
@@ -127,6 +130,7 @@ impl Output {
             },
             stitch: stitch::Config {
                 conventions,
+                leave_to_sdk: !self.sdk_calls,
                 ..stitch::Config::default()
             },
             content_cap: if self.content { self.content_bytes } else { 0 },
@@ -156,6 +160,7 @@ impl Output {
         // There is no flag that says no, so one that was given says yes.
         output.kaos_names |= file.kaos_names.unwrap_or(false);
         output.legacy_names |= file.legacy_names.unwrap_or(false);
+        output.sdk_calls |= file.sdk_calls.unwrap_or(false);
         output.content |= file.content.unwrap_or(false);
         output.command_lines |= file.command_lines.unwrap_or(false);
         if let Some(bytes) = file.content_bytes.filter(|_| !is_given("content_bytes")) {
@@ -177,6 +182,7 @@ impl Output {
             conventions: Some(self.conventions.as_str().to_owned()),
             kaos_names: Some(self.kaos_names),
             legacy_names: Some(self.legacy_names),
+            sdk_calls: Some(self.sdk_calls),
             content: Some(self.content),
             content_bytes: Some(self.content_bytes),
             command_lines: Some(self.command_lines),

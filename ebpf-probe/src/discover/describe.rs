@@ -23,6 +23,7 @@ impl Discovery {
             start: *start,
         });
         let known = self.known(&process.place);
+        let reports_calls = self.sdks.meet(id, &process);
         let facts = ProcessFacts {
             executable: process
                 .executable
@@ -32,6 +33,7 @@ impl Discovery {
             parent,
             agent_name: process.environment.agent_name.clone(),
             kaos_resource: known.as_ref().and_then(|it| it.names.kaos_resource.clone()),
+            reports_calls,
         };
         let names = known.map(|it| it.names);
         let mut resource = identity::resource(id, &self.identity(&process, names));

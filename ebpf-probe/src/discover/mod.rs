@@ -15,6 +15,7 @@ mod python;
 mod redact;
 mod requests;
 mod script;
+mod sdk;
 mod selector;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ use self::libraries::Libraries;
 use self::proc::Process;
 use self::python::Pythons;
 pub(crate) use self::requests::{Asked, Request, Requests, queue};
+use self::sdk::Sdks;
 use self::selector::Host;
 pub(crate) use self::selector::Selector;
 use crate::export::resource::Registry;
@@ -91,6 +93,8 @@ pub(crate) struct Discovery {
     /// What they looked like when they started their program: a short-lived one is gone before
     /// anybody asks.
     looks: HashMap<u32, Process>,
+    /// Those of them whose own SDK may report their model calls.
+    sdks: Sdks,
     boot_id: String,
     counted: Box<dyn FnMut(&Counted) + Send>,
     counted_at: Instant,
@@ -124,6 +128,7 @@ impl Discovery {
             opted_in: HashMap::new(),
             by_pods: HashMap::new(),
             looks: HashMap::new(),
+            sdks: Sdks::default(),
             boot_id: proc::boot_id(),
             counted,
             counted_at: Instant::now(),

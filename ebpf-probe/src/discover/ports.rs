@@ -27,6 +27,29 @@ pub(crate) fn of(tgid: u32) -> Vec<u16> {
     ports
 }
 
+/// Whether the process has an established connection to a port, be it of whatever host.
+pub(super) fn is_connected(tgid: u32, port: u16) -> bool {
+    let sockets = sockets(tgid);
+    let table = |name| fs::read_to_string(format!("/proc/{tgid}/net/{name}")).unwrap_or_default();
+    ["tcp", "tcp6"].into_iter().any(|name| {
+        let lines = table(name);
+        let mut found = lines.lines().skip(1).filter_map(established);
+        found.any(|(peer, inode)| peer == port && sockets.contains(&inode))
+    })
+}
+
+/// The peer's port and the inode of an established connection's line.
+fn established(line: &str) -> Option<(u16, u64)> {
+    const ESTABLISHED: &str = "01";
+    let mut fields = line.split_ascii_whitespace().skip(2);
+    let port = fields.next()?.rsplit_once(':')?.1;
+    if fields.next()? != ESTABLISHED {
+        return None;
+    }
+    let inode = fields.nth(5)?.parse().ok()?;
+    Some((u16::from_str_radix(port, 16).ok()?, inode))
+}
+
 fn sockets(tgid: u32) -> HashSet<u64> {
     let Ok(entries) = fs::read_dir(format!("/proc/{tgid}/fd")) else {
         return HashSet::new();
@@ -65,6 +88,18 @@ mod tests {
         assert!(of(std::process::id()).contains(&port));
         drop(listener);
         assert!(!of(std::process::id()).contains(&port));
+    }
+
+    #[test]
+    fn a_connection_of_this_process_is_found_while_it_stands() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let me = std::process::id();
+        assert!(!is_connected(me, port), "to listen is not to be connected");
+        let client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        assert!(is_connected(me, port));
+        drop((client, listener));
+        assert!(!is_connected(me, port));
     }
 
     #[test]

@@ -47,6 +47,9 @@ pub(crate) struct Environment {
     pub(crate) otel_service_name: Option<String>,
     /// `OTEL_RESOURCE_ATTRIBUTES`
     pub(crate) otel_resource_attributes: Option<String>,
+    /// Where its SDK would export traces, by the variable that says so most closely:
+    /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_ENDPOINT`.
+    pub(crate) otlp_endpoints: [Option<String>; 3],
 }
 
 /// A file that a process has mapped executable.
@@ -201,6 +204,9 @@ fn environment(bytes: &[u8]) -> Environment {
             b"AGENT_NAME" => &mut found.agent_name,
             b"OTEL_SERVICE_NAME" => &mut found.otel_service_name,
             b"OTEL_RESOURCE_ATTRIBUTES" => &mut found.otel_resource_attributes,
+            b"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" => &mut found.otlp_endpoints[0],
+            b"OTEL_EXPORTER_OTLP_ENDPOINT" => &mut found.otlp_endpoints[1],
+            b"OTEL_ENDPOINT" => &mut found.otlp_endpoints[2],
             _ => continue,
         };
         let value = String::from_utf8_lossy(&variable[at + 1..]).into_owned();

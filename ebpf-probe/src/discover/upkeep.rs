@@ -30,6 +30,7 @@ impl Discovery {
         self.is_behind |= refused != self.refused;
         self.refused = refused;
         self.look_for_ports();
+        self.look_for_exports();
         self.rest();
         if self.options.forget {
             self.registry.sweep(clock::monotonic_now());
@@ -99,6 +100,16 @@ impl Discovery {
             && let Err(error) = self.control.rest()
         {
             tracing::warn!(error = format!("{error:#}"), "cannot detach the socket tap");
+        }
+    }
+
+    /// An SDK connects with its first export: then its process is another one to the stitcher.
+    fn look_for_exports(&mut self) {
+        let opted_in = &self.opted_in;
+        self.sdks
+            .retain(|id| opted_in.get(&id.tgid) == Some(&id.start));
+        for id in self.sdks.connected() {
+            self.describe(id);
         }
     }
 

@@ -62,6 +62,7 @@ struct Shared {
     start: u64,
     queue_length: Cell,
     unsampled: Cell,
+    left: Cell,
 }
 
 impl Exporter {
@@ -87,6 +88,7 @@ impl Exporter {
             start: Clock::measure().unix(clock::monotonic_now()),
             queue_length: counters.cell(&selfmetrics::QUEUE_LENGTH),
             unsampled: counters.cell(&selfmetrics::SPANS_UNSAMPLED),
+            left: counters.cell(&selfmetrics::SPANS_LEFT),
             registry,
             counters,
         });
@@ -118,7 +120,7 @@ impl Exporter {
         calls.add(1);
     }
 
-    /// Queues a span for export if its trace is sampled, and measures it unless that was done
+    /// Queues a span for export if its trace is sampled and nobody else has it, and measures it unless that was done
     /// when its call ended. Never blocks.
     pub(crate) fn record(&self, span: &Arc<Span>) {
         if !span.late {
@@ -127,6 +129,10 @@ impl Exporter {
         let shared = &self.shared;
         if span.flags & 1 == 0 {
             shared.unsampled.add(1);
+            return;
+        }
+        if span.left {
+            shared.left.add(1);
             return;
         }
         let Some(queue) = &self.queue else {

@@ -187,6 +187,12 @@ pub(crate) const SPANS_UNSAMPLED: Def = counter(
     "{span}",
     "Spans of traces that their own root did not sample: counted in metrics only",
 );
+/// Spans that a process's own SDK has too.
+pub(crate) const SPANS_LEFT: Def = counter(
+    "kaos_probe.spans.left_to_sdk",
+    "{span}",
+    "Spans of model calls that the process's own SDK reports: counted in metrics only",
+);
 /// Lost spans by reason.
 pub(crate) const SPANS_DROPPED: Def = labelled(
     &counter(
@@ -229,7 +235,7 @@ pub(crate) const KUBERNETES_ERRORS: Def = labelled(
 );
 
 /// All metrics of the probe itself.
-const ALL: [&Def; 23] = [
+const ALL: [&Def; 24] = [
     &RING_REFUSALS,
     &RECORDS,
     &BYTES,
@@ -248,6 +254,7 @@ const ALL: [&Def; 23] = [
     &CALLS,
     &SPANS_EXPORTED,
     &SPANS_UNSAMPLED,
+    &SPANS_LEFT,
     &SPANS_DROPPED,
     &EXPORTS_FAILED,
     &QUEUE_LENGTH,

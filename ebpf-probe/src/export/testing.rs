@@ -69,6 +69,7 @@ pub(crate) fn chat() -> Span {
         links: Vec::new(),
         process: PROCESS,
         late: false,
+        left: false,
         summary: Arc::new(Summary {
             operation: "chat".to_owned(),
             target: Some("gpt-4o".to_owned()),
@@ -122,6 +123,7 @@ pub(crate) fn failed_tool() -> Span {
             span: SpanId([4; 8]),
         }],
         late: false,
+        left: false,
         summary: Arc::new(Summary {
             operation: "execute_tool".to_owned(),
             target: Some("search".to_owned()),

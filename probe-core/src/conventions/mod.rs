@@ -210,6 +210,8 @@ A hole in our own capture is never an error.
   that its process served with it ([parents.md](parents.md)); without that it begins a trace.
 - A server's span is the child of our client's span where both ends of the connection are seen;
   else of the `traceparent` on its request; without one it begins a trace.
+- A client's span that is left to its process's own SDK ([reporters.md](reporters.md)) is nobody's
+  parent: the server's span stands in its place.
 - An MCP message's context in `params._meta` is the parent, that of the HTTP header is a link.
 - No span names a parent that neither stood on the wire nor is exported.
   A client's span that never came to its end is exported all the same when a server's span named

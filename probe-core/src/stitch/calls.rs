@@ -67,8 +67,10 @@ pub(super) struct Live {
     pub(super) stub: Option<Box<Stub>>,
     /// The server's end of a client's call has ended.
     pub(super) far: Option<Far>,
-    /// The client's end of a server's call left before: its span and place.
-    pub(super) client: Option<(SpanId, Lineage)>,
+    /// The client's end of a server's call left before: the place that it gives this one.
+    pub(super) client: Option<Lineage>,
+    /// A client's call whose server's span took its own place, not one below it.
+    pub(super) passed_over: bool,
     /// What a server's process was seen to forward meanwhile.
     pub(super) forwards: Forwards,
     /// The call, once it has ended.
@@ -154,6 +156,7 @@ impl Stitcher {
                 stub: None,
                 far: None,
                 client: None,
+                passed_over: false,
                 forwards: Forwards::default(),
                 call: None,
                 decided: None,

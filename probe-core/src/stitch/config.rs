@@ -31,6 +31,9 @@ pub struct Config {
     pub long_wait: Nanos,
     /// Whether an answer that was cut at the limit of tokens is an error (`error.type` `length`).
     pub truncation_is_error: bool,
+    /// Whether model calls are left to the client's own SDK where that reports them
+    /// ([`crate::span::Span::left`]).
+    pub leave_to_sdk: bool,
 }
 
 impl Default for Config {
@@ -47,6 +50,7 @@ impl Default for Config {
             short_wait: 10_000_000_000,
             long_wait: 300_000_000_000,
             truncation_is_error: true,
+            leave_to_sdk: true,
         }
     }
 }

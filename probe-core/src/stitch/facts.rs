@@ -13,4 +13,7 @@ pub struct ProcessFacts {
     pub agent_name: Option<String>,
     /// `kaos.resource.name` of its `OTEL_RESOURCE_ATTRIBUTES`, or later of its pod.
     pub kaos_resource: Option<String>,
+    /// Its own SDK reports the model calls that it makes: it was seen connected to where that
+    /// exports them.
+    pub reports_calls: bool,
 }

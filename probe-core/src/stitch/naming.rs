@@ -104,7 +104,7 @@ impl Stitcher {
     ) -> Option<(SpanId, Lineage)> {
         let mut live = self.calls.remove(&key)?;
         let trace = live.call.as_deref().map_or(trace, |c| c.trace.as_ref());
-        let lineage = self.server_lineage(&live, trace);
+        let lineage = self.server_lineage(&live, live.call.as_deref(), trace);
         live.settled = Some(lineage.clone());
         let (span, client) = (live.span, live.peer);
         self.calls.insert(key, live);

@@ -4,6 +4,7 @@ use super::Stitcher;
 use super::agents::Agent;
 use super::calls::{Far, Live};
 use super::lineage::Lineage;
+use super::parents::below;
 use super::render::{self, Stub, View};
 use crate::call::{Call, CallKey, CallKind, ExchangeKey};
 use crate::ids::{Nanos, Role};
@@ -64,17 +65,19 @@ impl Stitcher {
         let Some(call) = live.call.take() else {
             return;
         };
+        let is_named = live.settled.is_some();
         let lineage = match live.role {
             Role::Client => self.client_lineage(&mut live, &call),
             Role::Server => match live.settled.take() {
                 Some(settled) => settled,
-                None => self.server_lineage(&live, call.trace.as_ref()),
+                None => self.server_lineage(&live, Some(&call), call.trace.as_ref()),
             },
         };
         let decided = live.decided.take().unwrap_or_default();
         let view = self.view(&call, decided.hop, decided.agent.as_ref());
         let mut span = render::span(&view, live.span, &lineage);
         span.late = decided.told;
+        span.left = self.is_left(&live, &call, is_named);
         self.tell_peer(&live, decided.far, &lineage, &span);
         if live.role == Role::Server {
             self.placed(key, live.span, lineage);
@@ -182,15 +185,8 @@ impl Stitcher {
                 peer.far = Some(far);
                 peer.stub = Some(Box::new(Stub::of(span, conventions)));
             }
-            Role::Client => peer.client = Some((live.span, without_missed(lineage))),
+            Role::Client => peer.client = Some(below(lineage, live.span, span.left)),
         }
         self.wake.push_back(key);
-    }
-}
-
-fn without_missed(lineage: &Lineage) -> Lineage {
-    Lineage {
-        missed: None,
-        ..lineage.clone()
     }
 }

@@ -4,6 +4,7 @@ pub mod call;
 pub mod install;
 pub mod memory;
 pub mod moments;
+pub mod reporters;
 pub mod workloads;
 
 use std::path::PathBuf;
@@ -27,6 +28,9 @@ pub struct NodeArgs {
     /// Where logs and spans are kept. The default is a new folder for temporary files.
     #[arg(long)]
     keep: Option<PathBuf>,
+    /// What takes minutes too: LiteLLM beside the agents, and longer outages.
+    #[arg(long)]
+    long: bool,
 }
 
 /// What all scenarios share.
@@ -35,6 +39,7 @@ pub struct World {
     helm: Helm,
     peers: PathBuf,
     folder: PathBuf,
+    long: bool,
 }
 
 impl NodeArgs {
@@ -54,6 +59,7 @@ impl NodeArgs {
             helm: Helm::new(&self.helm, &folder),
             peers: self.peers.clone(),
             folder,
+            long: self.long,
         };
         let mut report = Report::default();
         report.run("helm install", install::install(&world)).await;
@@ -61,6 +67,7 @@ impl NodeArgs {
         report
             .run("a call is seen, and named", call::seen(&world))
             .await;
+        report.run("who reports", reporters::hold(&world)).await;
         report
             .run("a pod of a moment", moments::short(&world))
             .await;

@@ -33,7 +33,10 @@ pub async fn start(world: &World) -> Result<String> {
     let opted_in = json!({"telemetry.kaos.tools/inject": "enabled"});
     for (namespace, labels) in [(AGENTS, opted_in), (OTHERS, json!({}))] {
         world.cluster.namespace(namespace, &labels).await?;
-        for component in [model(world)?, agent(world, namespace)?] {
+        for component in [
+            model(world)?,
+            agent(world, namespace, "weather", &json!({}))?,
+        ] {
             component.apply(world, namespace).await?;
         }
     }
@@ -73,30 +76,67 @@ fn model(world: &World) -> Result<Component<'static>> {
     })
 }
 
-fn agent(world: &World, namespace: &str) -> Result<Component<'static>> {
+/// A KAOS agent, with more of the environment.
+pub(super) fn agent<'a>(
+    world: &World,
+    namespace: &str,
+    name: &'a str,
+    more: &Value,
+) -> Result<Component<'a>> {
     let uvicorn = folder(world, "agent")?.join("bin/uvicorn");
     let words = "--factory pais.server:get_app --host 0.0.0.0 --port 8000";
     let mut command = vec![text(&uvicorn)];
     command.extend(words.split(' ').map(str::to_owned));
+    let mut env = json!({
+        "AGENT_NAME": name,
+        "MODEL_API_URL": format!("http://modelapi-tiny.{namespace}.svc.cluster.local:11434/v1"),
+        "MODEL_NAME": "tiny",
+        "OPENAI_API_KEY": "not-needed",
+        "PYTHONUNBUFFERED": "1",
+    });
+    for (key, value) in more.as_object().into_iter().flatten() {
+        env[key] = value.clone();
+    }
     Ok(Component {
         kind: "agent",
-        name: "weather",
+        name,
         container: "agent",
         port: 8000,
         ready: "/ready",
         command,
+        env,
+    })
+}
+
+/// LiteLLM before the model server, with its settings as YAML: a `ModelAPI` that is a proxy.
+pub(super) fn proxy<'a>(world: &World, name: &'a str, settings: &str) -> Result<Component<'a>> {
+    let config = world.folder.join(format!("litellm-{name}.yaml"));
+    let upstream = format!("http://modelapi-tiny.{AGENTS}.svc.cluster.local:11434/v1");
+    let text_of = format!(
+        "model_list:\n  - model_name: tiny\n    litellm_params: {{model: openai/tiny, \
+         api_base: \"{upstream}\", api_key: none}}\nlitellm_settings: {settings}\n"
+    );
+    fs::write(&config, text_of)?;
+    let litellm = folder(world, "litellm")?.join("bin/litellm");
+    let mut command = vec![text(&litellm), "--config".to_owned(), text(&config)];
+    command.extend(["--host", "0.0.0.0", "--port", "8000"].map(str::to_owned));
+    Ok(Component {
+        kind: "modelapi",
+        name,
+        container: "model-api",
+        port: 8000,
+        ready: "/health/liveliness",
+        command,
         env: json!({
-            "AGENT_NAME": "weather",
-            "MODEL_API_URL": format!("http://modelapi-tiny.{namespace}.svc.cluster.local:11434/v1"),
-            "MODEL_NAME": "tiny",
-            "OPENAI_API_KEY": "not-needed",
-            "PYTHONUNBUFFERED": "1",
+            "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         }),
     })
 }
 
 impl Component<'_> {
-    async fn apply(&self, world: &World, namespace: &str) -> Result<()> {
+    /// Starts it, with its Service.
+    pub(super) async fn apply(&self, world: &World, namespace: &str) -> Result<()> {
         let Self { kind, name, .. } = self;
         let full = format!("{kind}-{name}");
         let labels = json!({"app": kind, *kind: name});
@@ -164,7 +204,7 @@ fn machine(world: &World) -> Result<Vec<PathBuf>> {
         .nth(2)
         .context("a Python lies in a folder")?;
     let mut paths: Vec<PathBuf> = ["/usr", "/lib", "/lib64", "/bin"].map(PathBuf::from).into();
-    paths.push(world.peers.clone());
+    paths.extend([world.peers.clone(), world.folder.clone()]);
     if !paths.iter().any(|path| prefix.starts_with(path)) {
         paths.push(prefix.to_owned());
     }

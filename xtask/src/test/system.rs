@@ -168,7 +168,7 @@ pub(super) fn node(_: &Args) -> anyhow::Result<Outcome> {
         "node",
         "collector",
     ]);
-    install.args(["helm", "llama", "tiny-model", "agent"]);
+    install.args(["helm", "llama", "tiny-model", "agent", "litellm"]);
     run_command(&mut limited(&install, Duration::from_mins(30)))?;
     let mut test = xtask()?;
     test.args(["cluster", "test"]);

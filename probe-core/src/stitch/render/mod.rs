@@ -114,6 +114,7 @@ pub(super) fn span(view: &View<'_>, id: SpanId, lineage: &Lineage) -> Span {
         links: lineage.links(call).map(link).collect(),
         process: call.process,
         late: false,
+        left: false,
         summary: Arc::new(summary::of(view, lineage, &outcome)),
     }
 }

@@ -83,6 +83,7 @@ impl Stub {
             links: Vec::new(),
             process,
             late: false,
+            left: false,
             summary: Arc::new(summary),
         }
     }

@@ -13,5 +13,6 @@ mod matching;
 mod named;
 mod orders;
 mod rendering;
+mod sdk;
 mod servers;
 mod world;

@@ -337,6 +337,7 @@ pub(super) fn check(spans: &[Span], on_wire: &[TraceContext]) {
         } else {
             let found = spans.iter().find(|s| s.id == parent);
             let found = found.unwrap_or_else(|| panic!("the parent was not exported: {span:?}"));
+            assert!(!found.left, "the parent was left to the SDK: {span:?}");
             assert_eq!(found.trace, span.trace, "a parent in another trace");
             assert_eq!(found.flags, span.flags, "a parent with other flags");
             assert_eq!(found.trace_state, span.trace_state);
