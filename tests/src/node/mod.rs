@@ -4,6 +4,7 @@ pub mod call;
 pub mod install;
 pub mod memory;
 pub mod moments;
+pub mod outages;
 pub mod reporters;
 pub mod workloads;
 
@@ -70,6 +71,9 @@ impl NodeArgs {
         report.run("who reports", reporters::hold(&world)).await;
         report
             .run("a pod of a moment", moments::short(&world))
+            .await;
+        report
+            .run("a collector that is away", outages::collector(&world))
             .await;
         report
             .run("a probe that is killed", moments::killed(&world))
