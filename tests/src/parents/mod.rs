@@ -4,6 +4,8 @@
 //! bodies of the calls that it makes. The judge reads both; the probe does not read bodies for
 //! this.
 
+mod churn;
+mod growth;
 mod interpreters;
 mod judge;
 mod load;
@@ -49,6 +51,12 @@ pub struct ParentsArgs {
     /// Requests at once.
     #[arg(long, value_delimiter = ',', default_value = "1,20,200")]
     at_once: Vec<usize>,
+    /// Let processes come and go instead, each of which makes 10 000 contexts a second.
+    #[arg(long, conflicts_with_all = ["only", "quick", "at_once", "table"])]
+    churn: bool,
+    /// How long `--churn` takes.
+    #[arg(long, default_value_t = 10.0, requires = "churn")]
+    minutes: f64,
     /// Write the table to this file.
     #[arg(long)]
     table: Option<PathBuf>,
@@ -166,6 +174,9 @@ impl ParentsArgs {
         let python = cache().join("litellm/bin/python");
         if !python.is_file() {
             bail!("the Python peers are missing: run `cargo xtask peers install`");
+        }
+        if self.churn {
+            return churn::run(&binary, &Program::python(python, ""), self.minutes);
         }
         let mut rows = Vec::new();
         let quick = |cell: &&Cell| QUICK.contains(&(cell.kind, cell.path));
