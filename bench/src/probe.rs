@@ -58,6 +58,22 @@ impl Probe {
         self.child.id()
     }
 
+    /// Waits until it observes a process.
+    pub(crate) fn wait_for_processes(&self, patience: Duration) -> anyhow::Result<()> {
+        let start = Instant::now();
+        loop {
+            let metrics =
+                http::get(self.listen, "/metrics")?.context("kaos-probe has no metrics")?;
+            if counter(&metrics, "kaos_probe_processes") > 0.0 {
+                return Ok(());
+            }
+            if start.elapsed() > patience {
+                bail!("kaos-probe observes no process");
+            }
+            sleep(Duration::from_millis(20));
+        }
+    }
+
     /// What its counters say.
     pub(crate) fn seen(&self) -> anyhow::Result<Seen> {
         let metrics = http::get(self.listen, "/metrics")?.context("kaos-probe has no metrics")?;

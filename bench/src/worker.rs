@@ -28,8 +28,12 @@ impl Worker {
             .to_possible_value()
             .map(|value| value.get_name().to_owned())
             .unwrap_or_default();
-        let mut child = Command::new("/proc/self/exe")
-            .args(["work", &name])
+        Self::run(Command::new("/proc/self/exe").args(["work", &name]))
+    }
+
+    /// Starts a program that takes plans as [`crate::work`] does, and waits until it is ready.
+    pub(crate) fn run(command: &mut Command) -> anyhow::Result<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
