@@ -34,7 +34,7 @@ func main() {
 		log.Fatal(err)
 	}
 	go http.Serve(listener, http.NotFoundHandler())
-	fmt.Println("ready")
+	fmt.Printf("http=%d\n", listener.Addr().(*net.TCPAddr).Port)
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		var batches, operations, pause int

@@ -2,6 +2,7 @@
 
 mod app;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -105,6 +106,8 @@ fn tasks(args: &Args) -> anyhow::Result<()> {
 fn goroutines(args: &Args) -> anyhow::Result<()> {
     let mut worker = Worker::run(&mut cpu::pinned(cpu::MEASURED, &args.goroutines))?;
     let pid = worker.pid();
+    let port = worker.port("http").context("it serves on no port")?;
+    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut value = || -> anyhow::Result<f64> {
         Ok(field(&worker.measure(PLAN)?, "goroutine").unwrap_or(f64::NAN))
     };
@@ -113,7 +116,7 @@ fn goroutines(args: &Args) -> anyhow::Result<()> {
     for _ in 0..args.rounds {
         without.push(value()?);
         let probe = Probe::start(&args.programs.probe, &selector(pid))?;
-        probe.wait_for_processes(PATIENCE)?;
+        probe.wait_until_it_sees(server)?;
         with.push(value()?);
     }
     println!(

@@ -58,20 +58,17 @@ impl Probe {
         self.child.id()
     }
 
-    /// Waits until it observes a process.
-    pub(crate) fn wait_for_processes(&self, patience: Duration) -> anyhow::Result<()> {
+    /// Asks a server of the observed process until that is seen.
+    pub(crate) fn wait_until_it_sees(&self, server: SocketAddr) -> anyhow::Result<()> {
         let start = Instant::now();
-        loop {
-            let metrics =
-                http::get(self.listen, "/metrics")?.context("kaos-probe has no metrics")?;
-            if counter(&metrics, "kaos_probe_processes") > 0.0 {
-                return Ok(());
+        while self.seen()?.records < 1.0 {
+            if start.elapsed() > PATIENCE {
+                bail!("kaos-probe sees no request of the measured process");
             }
-            if start.elapsed() > patience {
-                bail!("kaos-probe observes no process");
-            }
+            http::get(server, "/")?;
             sleep(Duration::from_millis(20));
         }
+        Ok(())
     }
 
     /// What its counters say.

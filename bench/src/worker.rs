@@ -17,8 +17,8 @@ pub(crate) struct Worker {
     child: Child,
     plans: ChildStdin,
     answers: BufReader<ChildStdout>,
-    /// Where its stream is to be had.
-    port: Option<u16>,
+    /// What it said when it was ready.
+    hello: String,
 }
 
 impl Worker {
@@ -44,10 +44,9 @@ impl Worker {
             child,
             plans,
             answers: BufReader::new(answers),
-            port: None,
+            hello: String::new(),
         };
-        let hello = worker.line()?;
-        worker.port = field(&hello, "port");
+        worker.hello = worker.line()?;
         Ok(worker)
     }
 
@@ -55,10 +54,16 @@ impl Worker {
         self.child.id()
     }
 
+    /// A port that it named when it was ready.
+    pub(crate) fn port(&self, name: &str) -> Option<u16> {
+        field(&self.hello, name)
+    }
+
     /// Nanoseconds of each kind of operation, as a line of `name=value`.
     pub(crate) fn measure(&mut self, plan: Plan) -> anyhow::Result<String> {
         self.plans.write_all(plan.line().as_bytes())?;
-        let peer = self.port.map(drain);
+        // Where its stream is to be had.
+        let peer = self.port("port").map(drain);
         let line = self.line()?;
         if let Some(peer) = peer {
             peer.join()
