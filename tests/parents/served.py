@@ -7,14 +7,27 @@ it makes carries that number in its body: the judge reads it, the probe does not
 import asyncio
 import contextvars
 import json
+import os
 import pathlib
 import queue
+import ssl
 import sys
 import threading
 import time
 import urllib.request
 
-KIND, PORT, MODEL = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+KIND, PORT, MODEL = sys.argv[1].removesuffix("-tls"), int(sys.argv[2]), sys.argv[3]
+TLS = None
+if sys.argv[1].endswith("-tls"):
+    # Every client takes what it trusts from there.
+    os.environ["SSL_CERT_FILE"] = f"{sys.argv[4]}/authority.pem"
+    TLS = {"certfile": f"{sys.argv[4]}/server.pem", "keyfile": f"{sys.argv[4]}/server.key"}
+
+
+def tls_context():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(**TLS)
+    return context
 
 
 def body(number):
@@ -51,7 +64,10 @@ def threads():
     class Server(ThreadingHTTPServer):
         request_queue_size = 512
 
-    Server(("127.0.0.1", PORT), Handler).serve_forever()
+    server = Server(("127.0.0.1", PORT), Handler)
+    if TLS:
+        server.socket = tls_context().wrap_socket(server.socket, server_side=True)
+    server.serve_forever()
 
 
 def gunicorn(worker):
@@ -234,7 +250,9 @@ def fastapi(loop):
 
         return StreamingResponse(parts())
 
-    uvicorn.run(app, host="127.0.0.1", port=PORT, loop=loop, log_level="error", backlog=512)
+    settings = {f"ssl_{name}": path for name, path in (TLS or {}).items()}
+    settings |= {"loop": loop, "log_level": "error", "backlog": 512}
+    uvicorn.run(app, host="127.0.0.1", port=PORT, **settings)
 
 
 def aiohttp(uv):
@@ -259,7 +277,8 @@ def aiohttp(uv):
         app.router.add_post("/chain/{number}", chain)
         runner = web.AppRunner(app)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", PORT, backlog=512).start()
+        context = tls_context() if TLS else None
+        await web.TCPSite(runner, "127.0.0.1", PORT, ssl_context=context, backlog=512).start()
         await asyncio.Event().wait()
 
     if uv:

@@ -100,7 +100,7 @@ const fn cell(
     }
 }
 
-const CELLS: [Cell; 27] = [
+const CELLS: [Cell; 32] = [
     cell("threads", "ask", 2, 2, "2 in sequence"),
     cell("gunicorn-sync", "ask", 2, 2, "2 in sequence"),
     cell("gunicorn-gthread", "ask", 2, 2, "2 in sequence"),
@@ -137,6 +137,11 @@ const CELLS: [Cell; 27] = [
     ),
     cell("aiohttp-asyncio", "chain", 5, 4, "1, 3 at once, a task"),
     cell("aiohttp-uvloop", "chain", 5, 4, "1, 3 at once, a task"),
+    cell("threads-tls", "ask", 2, 2, "2 in sequence"),
+    cell("fastapi-asyncio-tls", "chain", 6, 6, CHAIN),
+    cell("fastapi-uvloop-tls", "chain", 6, 6, CHAIN),
+    cell("aiohttp-asyncio-tls", "chain", 5, 4, "1, 3 at once, a task"),
+    cell("aiohttp-uvloop-tls", "chain", 5, 4, "1, 3 at once, a task"),
     cell("go", "ask", 2, 2, "2 in sequence"),
     cell("go", "spawn", 4, 1, SPAWN),
     cell("go", "pool", 1, 0, "by a shared worker"),
