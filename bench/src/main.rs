@@ -10,6 +10,7 @@ mod http;
 mod idle;
 mod load;
 mod memory;
+mod parents;
 mod probe;
 mod rss;
 mod stats;
@@ -53,6 +54,8 @@ enum What {
     Load(load::Args),
     /// The memory of the probe, in user space and in the kernel, and its size on disk.
     Rss(rss::Args),
+    /// What it costs to know which request each call is made for: tasks, goroutines, an app.
+    Parents(parents::Args),
     /// The time from the probe's start to the first captured call.
     First(first::Args),
     /// How soon and at what price kaos-webhook answers reviews.
@@ -72,6 +75,7 @@ fn main() -> anyhow::Result<()> {
         What::Idle(args) => idle::run(&args),
         What::Load(args) => load::run(&args),
         What::Rss(args) => rss::run(&args),
+        What::Parents(args) => parents::run(&args),
         What::First(args) => first::run(&args),
         What::Webhook(args) => webhook::run(&args),
         What::Work(args) => work::run(&args),

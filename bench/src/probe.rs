@@ -58,6 +58,19 @@ impl Probe {
         self.child.id()
     }
 
+    /// Asks a server of the observed process until that is seen.
+    pub(crate) fn wait_until_it_sees(&self, server: SocketAddr) -> anyhow::Result<()> {
+        let start = Instant::now();
+        while self.seen()?.records < 1.0 {
+            if start.elapsed() > PATIENCE {
+                bail!("kaos-probe sees no request of the measured process");
+            }
+            http::get(server, "/")?;
+            sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
     /// What its counters say.
     pub(crate) fn seen(&self) -> anyhow::Result<Seen> {
         let metrics = http::get(self.listen, "/metrics")?.context("kaos-probe has no metrics")?;

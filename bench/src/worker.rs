@@ -17,8 +17,8 @@ pub(crate) struct Worker {
     child: Child,
     plans: ChildStdin,
     answers: BufReader<ChildStdout>,
-    /// Where its stream is to be had.
-    port: Option<u16>,
+    /// What it said when it was ready.
+    hello: String,
 }
 
 impl Worker {
@@ -28,8 +28,12 @@ impl Worker {
             .to_possible_value()
             .map(|value| value.get_name().to_owned())
             .unwrap_or_default();
-        let mut child = Command::new("/proc/self/exe")
-            .args(["work", &name])
+        Self::run(Command::new("/proc/self/exe").args(["work", &name]))
+    }
+
+    /// Starts a program that takes plans as [`crate::work`] does, and waits until it is ready.
+    pub(crate) fn run(command: &mut Command) -> anyhow::Result<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -40,10 +44,9 @@ impl Worker {
             child,
             plans,
             answers: BufReader::new(answers),
-            port: None,
+            hello: String::new(),
         };
-        let hello = worker.line()?;
-        worker.port = field(&hello, "port");
+        worker.hello = worker.line()?;
         Ok(worker)
     }
 
@@ -51,10 +54,16 @@ impl Worker {
         self.child.id()
     }
 
+    /// A port that it named when it was ready.
+    pub(crate) fn port(&self, name: &str) -> Option<u16> {
+        field(&self.hello, name)
+    }
+
     /// Nanoseconds of each kind of operation, as a line of `name=value`.
     pub(crate) fn measure(&mut self, plan: Plan) -> anyhow::Result<String> {
         self.plans.write_all(plan.line().as_bytes())?;
-        let peer = self.port.map(drain);
+        // Where its stream is to be had.
+        let peer = self.port("port").map(drain);
         let line = self.line()?;
         if let Some(peer) = peer {
             peer.join()

@@ -1,16 +1,33 @@
 """Servers that ask a model for each request, for the test of parents inside a process.
 
-Usage: served.py KIND PORT MODEL_URL. Each request's path ends with its number, and each call that
+Usage: served.py KIND PORT MODEL_URL FOLDER. Each request's path ends with its number, and each call that
 it makes carries that number in its body: the judge reads it, the probe does not.
 """
 
 import asyncio
 import contextvars
 import json
+import os
+import pathlib
+import queue
+import ssl
 import sys
+import threading
+import time
 import urllib.request
 
-KIND, PORT, MODEL = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+KIND, PORT, MODEL = sys.argv[1].removesuffix("-tls"), int(sys.argv[2]), sys.argv[3]
+TLS = None
+if sys.argv[1].endswith("-tls"):
+    # Every client takes what it trusts from there.
+    os.environ["SSL_CERT_FILE"] = f"{sys.argv[4]}/authority.pem"
+    TLS = {"certfile": f"{sys.argv[4]}/server.pem", "keyfile": f"{sys.argv[4]}/server.key"}
+
+
+def tls_context():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(**TLS)
+    return context
 
 
 def body(number):
@@ -47,7 +64,10 @@ def threads():
     class Server(ThreadingHTTPServer):
         request_queue_size = 512
 
-    Server(("127.0.0.1", PORT), Handler).serve_forever()
+    server = Server(("127.0.0.1", PORT), Handler)
+    if TLS:
+        server.socket = tls_context().wrap_socket(server.socket, server_side=True)
+    server.serve_forever()
 
 
 def gunicorn(worker):
@@ -103,6 +123,7 @@ def streams():
         idle.append((reader, writer))
 
     later = set()
+    freed = queue.Queue()
 
     async def serve(reader, writer):
         while True:
@@ -119,6 +140,15 @@ def streams():
                 await writer.drain()
                 continue
             number = int(number)
+            if path == b"/freed":
+                copies = [contextvars.copy_context() for _ in range(1000)]
+                for context in copies:
+                    context.run(int)
+                del copies, context
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                await writer.drain()
+                freed.put(number)
+                continue
             await call(number)
             await asyncio.gather(*(call(number) for _ in range(3)))
             await asyncio.to_thread(ask, number)
@@ -130,9 +160,39 @@ def streams():
 
     async def main():
         server = await asyncio.start_server(serve, "127.0.0.1", PORT, backlog=512)
+        if KIND == "churn":
+            threading.Thread(target=strangers, args=(freed,), daemon=True).start()
+            later.add(asyncio.create_task(churn(10_000)))
         await server.serve_forever()
 
     asyncio.run(main())
+
+
+async def churn(rate):
+    """Makes so many contexts a second, which live for a moment, and notes how many there were."""
+    start, made, noted = time.monotonic(), 0, 0
+    while True:
+        await asyncio.sleep(0.01)
+        passed = time.monotonic() - start
+        # Each of these is called in a copy of the current context.
+        for _ in range(min(1000, int(rate * passed) - made)):
+            asyncio.get_running_loop().call_soon(int)
+            made += 1
+        if passed - noted > 0.2:
+            noted = passed
+            note = pathlib.Path(sys.argv[4], "contexts.new")
+            note.write_text(f"{made} {passed}")
+            note.replace(note.with_name("contexts"))
+
+
+def strangers(freed):
+    """Makes calls on new threads, which belong to no request: half of them in contexts that are no
+    copies, at addresses that have just been freed."""
+    while True:
+        number = freed.get()
+        for _ in range(10):
+            threading.Thread(target=ask, args=(number,)).start()
+            threading.Thread(target=contextvars.Context().run, args=(ask, number)).start()
 
 
 def fastapi(loop):
@@ -190,7 +250,9 @@ def fastapi(loop):
 
         return StreamingResponse(parts())
 
-    uvicorn.run(app, host="127.0.0.1", port=PORT, loop=loop, log_level="error", backlog=512)
+    settings = {f"ssl_{name}": path for name, path in (TLS or {}).items()}
+    settings |= {"loop": loop, "log_level": "error", "backlog": 512}
+    uvicorn.run(app, host="127.0.0.1", port=PORT, **settings)
 
 
 def aiohttp(uv):
@@ -215,7 +277,8 @@ def aiohttp(uv):
         app.router.add_post("/chain/{number}", chain)
         runner = web.AppRunner(app)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", PORT, backlog=512).start()
+        context = tls_context() if TLS else None
+        await web.TCPSite(runner, "127.0.0.1", PORT, ssl_context=context, backlog=512).start()
         await asyncio.Event().wait()
 
     if uv:
@@ -231,6 +294,7 @@ def aiohttp(uv):
     "gunicorn-sync": lambda: gunicorn("sync"),
     "gunicorn-gthread": lambda: gunicorn("gthread"),
     "streams": streams,
+    "churn": streams,
     "fastapi-asyncio": lambda: fastapi("asyncio"),
     "fastapi-middleware": lambda: fastapi("asyncio"),
     "fastapi-uvloop": lambda: fastapi("uvloop"),

@@ -29,6 +29,8 @@ enum What {
     Load(probe::Args),
     /// The memory of the probe, in user space and in the kernel, and its size on disk.
     Rss(probe::Args),
+    /// What it costs to know which request each call is made for: tasks, goroutines, an app.
+    Parents(probe::Args),
     /// The time from the probe's start to the first captured call.
     First(probe::Args),
 }
@@ -41,6 +43,7 @@ pub(crate) fn run(Args { what }: &Args) -> anyhow::Result<()> {
         What::Idle(args) => probe::run("idle", args),
         What::Load(args) => probe::run("load", args),
         What::Rss(args) => probe::run("rss", args),
+        What::Parents(args) => probe::parents(args),
         What::First(args) => probe::run("first", args),
     }
 }

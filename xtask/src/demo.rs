@@ -4,6 +4,7 @@ mod phoenix;
 mod probe;
 mod span;
 mod system;
+mod traced;
 mod tree;
 mod whole;
 mod work;
@@ -95,7 +96,7 @@ fn watch(args: &Args, system: &System, ui: Option<&Ui>, program: &Path, dir: &Pa
     for done in &done {
         whole::check(done, &spans, &system.names())?;
     }
-    println!("Each conversation is one trace.");
+    println!("Each conversation is one trace, under the span of whoever asked if it has one.");
     Ok(())
 }
 
@@ -105,7 +106,7 @@ fn send(system: &System, fast: bool, mut check: impl FnMut() -> Result<()>) -> R
     for job in work::jobs(fast) {
         interrupt::check()?;
         check()?;
-        done.push(job.send(system.ports())?);
+        done.push(job.send(system)?);
         // A conversation's spans are told from the next one's by when they began.
         sleep(Duration::from_millis(200));
     }

@@ -12,7 +12,7 @@ mod collector;
 mod command;
 mod coredns;
 pub(crate) mod debian;
-mod golang;
+pub(crate) mod golang;
 mod helm;
 pub(crate) mod http;
 mod kubernetes;

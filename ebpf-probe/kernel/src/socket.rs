@@ -227,8 +227,8 @@ pub fn moved<K: Helpers>(what: &Moved, scratch: &'static mut Copying) {
     }
     let start = side.offset.wrapping_add(u64::from(skipped));
     side.seq = end;
-    if c.class == TLS_SOCKET && c.flags & OPENED == 0 {
-        bind(sk, c);
+    if c.class == TLS_SOCKET {
+        bind(sk);
     }
     if is_done(c) {
         return;
@@ -302,16 +302,15 @@ fn create(sk: u64, direction: u8, n: u64) -> i32 {
     }
 }
 
-/// A socket that carries TLS was used inside a call of the TLS library: now it is known whose.
+/// A socket that carries TLS was used inside a call of the TLS library, which so learns whose it is
+/// and, each time, whether the call waits on it.
 #[inline(always)]
-fn bind(sk: u64, c: &mut Connection) {
+fn bind(sk: u64) {
     if let Some(call) = TLS_CALLS.get_ptr_mut(bpf_get_current_pid_tgid()) {
         // SAFETY: the entry belongs to this thread, which is here.
         unsafe {
             if (*call).now.ssl != 0 {
                 (*call).now.sk = sk;
-                // Once told is enough.
-                c.flags |= OPENED;
             }
         }
     }

@@ -21,8 +21,8 @@ pub struct Config {
     pub max_processes: usize,
     /// The most requests that are remembered, calls or not, and the most contexts.
     pub max_requests: usize,
-    /// The most finished calls that wait for the answer of a request that may be their parent; an
-    /// eighth of them are of one process.
+    /// The most finished calls that wait for the answer of a request that may be their parent; one
+    /// process may have as many of them as there are places left.
     pub max_waiting: usize,
     /// How long a finished call waits for requests that have not come to their own end: their
     /// clients may never send it.

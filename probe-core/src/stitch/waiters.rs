@@ -6,9 +6,6 @@ use std::hash::Hash;
 use crate::call::{CallKey, ExchangeKey};
 use crate::ids::ProcessId;
 
-/// One process may have this part of all that wait.
-const SHARE: usize = 8;
-
 /// Who waits, and for what; bounded by who asks [`Waiters::has_room`] before.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
@@ -32,10 +29,12 @@ impl Waiters {
         self.calls.contains_key(&key)
     }
 
-    /// Whether another call of the process may wait, where `most` may in all.
+    /// Whether another call of the process may wait, where `most` may in all. A process may have
+    /// as many as there are places left: half of all where it is the only one, fewer the more there
+    /// are, and there is always room for one that comes.
     pub(super) fn has_room(&self, process: ProcessId, most: usize) -> bool {
         let own = self.of.get(&process).copied().unwrap_or_default();
-        self.calls.len() < most && own < most.div_ceil(SHARE)
+        own < most.saturating_sub(self.calls.len())
     }
 
     /// The call waits for this request from now on. True when it waited for none before.
@@ -126,7 +125,9 @@ mod tests {
         assert!(waiters.wake(one).is_empty());
         assert!(waiters.wait(key(1), process, 7, two));
         assert_eq!(waiters.of_context(7).count(), 2);
-        assert!(!waiters.has_room(process, 16) && waiters.has_room(process, 17));
+        assert!(!waiters.has_room(process, 4) && waiters.has_room(process, 5));
+        let other = ProcessId { tgid: 2, start: 1 };
+        assert!(waiters.has_room(other, 3) && !waiters.has_room(other, 2));
         assert_eq!(waiters.wake(two).len(), 2);
         for part in [0, 1] {
             waiters.leave(key(part));

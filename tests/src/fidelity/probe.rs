@@ -74,6 +74,18 @@ impl Probe {
             .collect()
     }
 
+    /// The probe's process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Takes all spans so far.
+    pub fn take(&self) -> Vec<SeenSpan> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut seen.spans)
+    }
+
     /// Waits until so many spans are there that `wanted` wants, or the time is over.
     pub fn wait(&self, count: usize, time: Duration, wanted: impl Fn(&SeenSpan) -> bool) {
         let deadline = Instant::now() + time;

@@ -26,6 +26,17 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// Adds the calls of another run.
+    pub(super) fn add(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.must += other.must;
+        self.exact += other.exact;
+        self.inferred += other.inferred;
+        self.none += other.none;
+        self.wrong += other.wrong;
+        self.out_after.extend(other.out_after);
+    }
+
     /// The half of the calls, and all of them, were out after so many milliseconds.
     pub(super) fn out_after(&self) -> [f64; 2] {
         let at = |place: usize| self.out_after.get(place).copied().unwrap_or_default();

@@ -4,6 +4,8 @@
 //! bodies of the calls that it makes. The judge reads both; the probe does not read bodies for
 //! this.
 
+mod churn;
+mod growth;
 mod interpreters;
 mod judge;
 mod load;
@@ -49,6 +51,12 @@ pub struct ParentsArgs {
     /// Requests at once.
     #[arg(long, value_delimiter = ',', default_value = "1,20,200")]
     at_once: Vec<usize>,
+    /// Let processes come and go instead, each of which makes 10 000 contexts a second.
+    #[arg(long, conflicts_with_all = ["only", "quick", "at_once", "table"])]
+    churn: bool,
+    /// How long `--churn` takes.
+    #[arg(long, default_value_t = 10.0, requires = "churn")]
+    minutes: f64,
     /// Write the table to this file.
     #[arg(long)]
     table: Option<PathBuf>,
@@ -92,7 +100,7 @@ const fn cell(
     }
 }
 
-const CELLS: [Cell; 27] = [
+const CELLS: [Cell; 32] = [
     cell("threads", "ask", 2, 2, "2 in sequence"),
     cell("gunicorn-sync", "ask", 2, 2, "2 in sequence"),
     cell("gunicorn-gthread", "ask", 2, 2, "2 in sequence"),
@@ -129,6 +137,11 @@ const CELLS: [Cell; 27] = [
     ),
     cell("aiohttp-asyncio", "chain", 5, 4, "1, 3 at once, a task"),
     cell("aiohttp-uvloop", "chain", 5, 4, "1, 3 at once, a task"),
+    cell("threads-tls", "ask", 2, 2, "2 in sequence"),
+    cell("fastapi-asyncio-tls", "chain", 6, 6, CHAIN),
+    cell("fastapi-uvloop-tls", "chain", 6, 6, CHAIN),
+    cell("aiohttp-asyncio-tls", "chain", 5, 4, "1, 3 at once, a task"),
+    cell("aiohttp-uvloop-tls", "chain", 5, 4, "1, 3 at once, a task"),
     cell("go", "ask", 2, 2, "2 in sequence"),
     cell("go", "spawn", 4, 1, SPAWN),
     cell("go", "pool", 1, 0, "by a shared worker"),
@@ -166,6 +179,9 @@ impl ParentsArgs {
         let python = cache().join("litellm/bin/python");
         if !python.is_file() {
             bail!("the Python peers are missing: run `cargo xtask peers install`");
+        }
+        if self.churn {
+            return churn::run(&binary, &Program::python(python, ""), self.minutes);
         }
         let mut rows = Vec::new();
         let quick = |cell: &&Cell| QUICK.contains(&(cell.kind, cell.path));

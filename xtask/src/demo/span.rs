@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use super::traced::Caller;
+
 /// One span, as far as the demo shows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
@@ -57,6 +59,11 @@ impl Span {
     /// Whether `other` is its parent.
     pub(crate) fn is_child_of(&self, other: &Self) -> bool {
         self.parent.as_ref() == Some(&other.id) && self.trace == other.trace
+    }
+
+    /// Whether its parent is the span of whoever asked from outside.
+    pub(crate) fn is_called_by(&self, caller: &Caller) -> bool {
+        self.parent.as_ref() == Some(&caller.span) && self.trace == caller.trace
     }
 
     /// How long it took.

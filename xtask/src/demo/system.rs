@@ -13,11 +13,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::Value;
 
+use super::traced::Client;
+use super::work::CHAT;
 use crate::peers::{self, Agent, Cache, LiteLlm, Llama, McpServer, Peer, Running, Serving, http};
 
 /// The parts as they run. They stop when this is dropped, the ones in front first.
 pub(crate) struct System {
     ports: Ports,
+    user: Client,
     boss: Running,
     worker: Running,
     proxy: Running,
@@ -63,6 +66,7 @@ impl System {
     /// Starts all parts at once, since none asks another before it is asked; logs go to `dir`.
     pub(crate) fn start(cache: &Cache, dir: &Path) -> Result<Self> {
         let ports = Ports::free()?;
+        let user = Client::start(&Agent::NOW.install(cache)?, dir, ports.boss, CHAT)?;
         let serving = |port| Serving::new(port, dir);
         let proxy = serving(ports.proxy).upstream(loopback(ports.model));
         let worker = agent("worker", serving(ports.worker), ports)
@@ -88,6 +92,7 @@ impl System {
             let boss = start(&Agent::NOW, "boss", boss);
             Ok(Self {
                 ports,
+                user,
                 boss: boss()?,
                 worker: worker()?,
                 proxy: proxy()?,
@@ -102,9 +107,15 @@ impl System {
         self.ports
     }
 
+    /// A user of it that has telemetry of its own.
+    pub(crate) fn user(&self) -> &Client {
+        &self.user
+    }
+
     /// What each process is.
-    pub(crate) fn names(&self) -> [(u32, &'static str); 5] {
+    pub(crate) fn names(&self) -> [(u32, &'static str); 6] {
         [
+            (self.user.pid(), "user"),
             (self.boss.pid(), "boss"),
             (self.worker.pid(), "worker"),
             (self.proxy.pid(), "proxy"),

@@ -140,6 +140,7 @@ mod tests {
             job: Job::Mistake,
             start: UNIX_EPOCH + Duration::from_secs(start),
             end: UNIX_EPOCH + Duration::from_secs(end),
+            caller: None,
         }
     }
 

@@ -9,7 +9,7 @@ use super::work::{Done, Job, MODEL};
 
 /// Fails unless the spans of a conversation are one tree in one trace in which every part of the
 /// system stands in its place, with the model, tokens and first tokens of each generation. Nobody
-/// in it sends a `traceparent`.
+/// in it sends a `traceparent`; where the one who asks does, the root hangs under its span.
 pub(crate) fn check(done: &Done, spans: &[Span], names: &Names) -> Result<()> {
     let own: Vec<&Span> = spans
         .iter()
@@ -22,6 +22,11 @@ pub(crate) fn check(done: &Done, spans: &[Span], names: &Names) -> Result<()> {
         let shown: Vec<_> = roots.iter().map(|span| span.name.as_str()).collect();
         bail!("{title}: {} trees: {shown:?}", roots.len());
     };
+    if let Some(caller) = &done.caller
+        && !root.is_called_by(caller)
+    {
+        bail!("{title}: the trace is not the caller's");
+    }
     for path in paths(done.job) {
         let found = Place::all(path).is_some_and(|places| stands(root, &places, &own, names));
         if !found {
@@ -49,6 +54,16 @@ fn paths(job: Job) -> &'static [&'static str] {
              > worker client chat > proxy server chat > proxy client chat > model server chat",
             "boss server invoke_agent > boss client invoke_agent > worker server invoke_agent \
              > worker client execute_tool > tools server execute_tool",
+        ],
+        Job::AgentsTraced(_) => &[
+            "user client invoke_agent > boss server invoke_agent > boss client chat \
+             > proxy server chat > proxy client chat > model server chat",
+            "user client invoke_agent > boss server invoke_agent > boss client invoke_agent \
+             > worker server invoke_agent > worker client chat > proxy server chat \
+             > proxy client chat > model server chat",
+            "user client invoke_agent > boss server invoke_agent > boss client invoke_agent \
+             > worker server invoke_agent > worker client execute_tool \
+             > tools server execute_tool",
         ],
         Job::Stream(_) => &["proxy server chat > proxy client chat > model server chat"],
         Job::Mistake => &["proxy server chat"],
@@ -123,6 +138,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
+    use crate::demo::traced::Caller;
 
     const NAMES: [(u32, &str); 2] = [(7, "proxy"), (8, "model")];
     const GENERATION: &str = r#","gen_ai.request.model":"tiny","telemetry.kaos.counts":true,
@@ -142,13 +158,19 @@ mod tests {
 
     /// What is wrong with a client's stream through the proxy, if `model` is the last span.
     fn verdict(model: Span) -> String {
+        verdict_for(None, model)
+    }
+
+    /// The same, if `caller` is the span that the client has of its request.
+    fn verdict_for(caller: Option<Caller>, model: Span) -> String {
         let done = Done {
             job: Job::Stream("?"),
             start: UNIX_EPOCH + Duration::from_secs(9),
             end: UNIX_EPOCH + Duration::from_secs(20),
+            caller,
         };
         let spans = [
-            span("a", "null", "server", 7, ""),
+            span("a", "\"own\"", "server", 7, ""),
             span("b", "\"a\"", "client", 7, ""),
             model,
         ];
@@ -162,6 +184,20 @@ mod tests {
     fn one_tree_with_all_parts_is_whole() {
         let model = span("c", "\"b\"", "server", 8, GENERATION);
         assert_eq!(verdict(model), "");
+    }
+
+    #[test]
+    fn the_whole_hangs_under_its_callers_span() {
+        let caller = |trace: &str, span: &str| {
+            let (trace, span) = (trace.to_owned(), span.to_owned());
+            Some(Caller { trace, span })
+        };
+        let model = || span("c", "\"b\"", "server", 8, GENERATION);
+        assert_eq!(verdict_for(caller("t", "own"), model()), "");
+        for (trace, own) in [("t", "another"), ("another", "own")] {
+            let verdict = verdict_for(caller(trace, own), model());
+            assert!(verdict.contains("not the caller's"), "{verdict}");
+        }
     }
 
     #[test]

@@ -1,15 +1,20 @@
-//! What the demo asks of its agent system: plain HTTP, as any program would send it.
+//! What the demo asks of its agent system: plain HTTP, as any program would send it, and once
+//! from a program that has telemetry of its own.
 
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use super::system::Ports;
+use super::system::{Ports, System};
+use super::traced::Caller;
 use crate::peers::http;
 
 /// The one model that the system serves.
 pub(super) const MODEL: &str = "tiny";
+
+/// Where questions go, on the agents as on the proxy.
+pub(super) const CHAT: &str = "/v1/chat/completions";
 
 /// A real model on a busy machine may take its time.
 const ANSWER_WITHIN: Duration = Duration::from_mins(3);
@@ -21,6 +26,8 @@ pub(crate) enum Job {
     Agents(&'static str),
     /// The same, the answer as a stream.
     AgentsStreaming(&'static str),
+    /// The same, whole, from a program with the OpenTelemetry SDK, which sends a `traceparent`.
+    AgentsTraced(&'static str),
     /// A question straight to the proxy, the answer as a stream.
     Stream(&'static str),
     /// A model that nobody serves: an error, and meant to be one.
@@ -35,14 +42,17 @@ pub(crate) struct Done {
     pub(crate) start: SystemTime,
     /// Until then.
     pub(crate) end: SystemTime,
+    /// The asking program's own span, whose `traceparent` it sent.
+    pub(crate) caller: Option<Caller>,
 }
 
-/// What a demo does in this order; `fast` takes the first and the last two.
+/// What a demo does in this order; `fast` takes the first and the last three.
 pub(crate) fn jobs(fast: bool) -> Vec<Job> {
     let mut jobs = vec![
         Job::Agents("What is the weather in Oslo?"),
         Job::Agents("Is there wind in Lima, and who says so?"),
         Job::AgentsStreaming("Shall I take an umbrella to Rome?"),
+        Job::AgentsTraced("Will it rain in Quito?"),
         Job::Stream("Tell me about spans."),
         Job::Mistake,
     ];
@@ -58,17 +68,21 @@ impl Job {
         match self {
             Self::Agents(question) => format!("to boss: “{question}”"),
             Self::AgentsStreaming(question) => format!("to boss, streaming: “{question}”"),
+            Self::AgentsTraced(question) => format!("to boss, with a traceparent: “{question}”"),
             Self::Stream(question) => format!("to the proxy, streaming: “{question}”"),
             Self::Mistake => "to the proxy, for a model that it does not have".to_owned(),
         }
     }
 
     /// Sends it, waits for the whole answer, and checks that it is one.
-    pub(crate) fn send(self, ports: Ports) -> Result<Done> {
+    pub(crate) fn send(self, system: &System) -> Result<Done> {
+        let ports = system.ports();
         let start = SystemTime::now();
+        let mut caller = None;
         match self {
             Self::Agents(question) => ask(ports.boss, question, false)?,
             Self::AgentsStreaming(question) => ask(ports.boss, question, true)?,
+            Self::AgentsTraced(question) => caller = Some(ask_traced(system, question)?),
             Self::Stream(question) => ask(ports.proxy, question, true)?,
             Self::Mistake => mistake(ports.proxy)?,
         }
@@ -76,6 +90,7 @@ impl Job {
             job: self,
             start,
             end: SystemTime::now(),
+            caller,
         })
     }
 }
@@ -96,6 +111,17 @@ pub(crate) fn greet(ports: Ports) -> Result<()> {
 }
 
 fn ask(port: u16, question: &str, stream: bool) -> Result<()> {
+    let answer = post(port, CHAT, &body(question, stream))?;
+    check(port, &answer, stream)
+}
+
+fn ask_traced(system: &System, question: &str) -> Result<Caller> {
+    let (answer, caller) = system.user().post(&body(question, false))?;
+    check(system.ports().boss, &answer, false)?;
+    Ok(caller)
+}
+
+fn body(question: &str, stream: bool) -> Value {
     let mut body = json!({
         "model": MODEL,
         "messages": [{"role": "user", "content": question}],
@@ -105,7 +131,11 @@ fn ask(port: u16, question: &str, stream: bool) -> Result<()> {
     if stream {
         body["stream_options"] = json!({"include_usage": true});
     }
-    let answer = post(port, "/v1/chat/completions", &body)?;
+    body
+}
+
+/// Whether it is a whole answer.
+fn check(port: u16, answer: &http::Answer, stream: bool) -> Result<()> {
     if answer.status != 200 {
         bail!("port {port} answered {}: {}", answer.status, answer.body);
     }
@@ -127,7 +157,7 @@ fn mistake(port: u16) -> Result<()> {
         "model": "no-such-model",
         "messages": [{"role": "user", "content": "Hello?"}],
     });
-    let answer = post(port, "/v1/chat/completions", &body)?;
+    let answer = post(port, CHAT, &body)?;
     if answer.status < 400 {
         bail!("the proxy served a model that it does not have");
     }
@@ -145,9 +175,10 @@ mod tests {
     #[test]
     fn a_fast_demo_keeps_one_of_each_kind_that_matters() {
         let jobs = jobs(true);
-        assert_eq!(jobs.len(), 3);
+        assert_eq!(jobs.len(), 4);
         assert!(matches!(jobs[0], Job::Agents(_)));
-        assert!(matches!(jobs[1], Job::Stream(_)));
-        assert_eq!(jobs[2], Job::Mistake);
+        assert!(matches!(jobs[1], Job::AgentsTraced(_)));
+        assert!(matches!(jobs[2], Job::Stream(_)));
+        assert_eq!(jobs[3], Job::Mistake);
     }
 }
