@@ -166,6 +166,14 @@ impl Decision {
         self.audit.push(("reason", doubt.label().to_owned()));
     }
 
+    /// The answer to the same review if its pod is to stay as it is, counted as `doubt`.
+    #[must_use]
+    pub fn unchanged(&self, doubt: Doubt) -> Self {
+        let mut decision = Self::without_patch(&self.uid, Outcome::Patched);
+        decision.fail_open(doubt);
+        decision
+    }
+
     /// What was decided; its label is for metrics.
     #[must_use]
     pub fn outcome(&self) -> Outcome {

@@ -29,8 +29,8 @@ pub enum BadReview {
     /// No `request`.
     #[error("an AdmissionReview without a request")]
     NoRequest,
-    /// No `request.uid`: nothing could be answered.
-    #[error("a request without a uid")]
+    /// No `request.uid`, or one that no API server gives: nothing could be answered.
+    #[error("a request without a usable uid")]
     NoUid,
     /// A pod is created, but there is no `request.object`.
     #[error("a request to create without an object")]
@@ -84,7 +84,8 @@ pub(crate) struct GroupVersionKind<'a> {
     pub(crate) kind: Text<'a>,
 }
 
-/// The request of a review, in one pass over the body. Its uid is not empty.
+/// The request of a review, in one pass over the body. Its uid, which goes into the answer, is
+/// neither empty nor endless.
 pub(crate) fn request<'a, O: Deserialize<'a>>(body: &'a [u8]) -> Result<Request<'a, O>, BadReview> {
     let review: Review<'a, O> = serde_json::from_slice(body).map_err(|error| BadReview::Shape {
         line: error.line(),
@@ -96,7 +97,7 @@ pub(crate) fn request<'a, O: Deserialize<'a>>(body: &'a [u8]) -> Result<Request<
         return Err(BadReview::Type);
     }
     let request = review.request.ok_or(BadReview::NoRequest)?;
-    if request.uid.is_empty() {
+    if request.uid.is_empty() || request.uid.len() > MAX_NAME_BYTES {
         return Err(BadReview::NoUid);
     }
     Ok(request)

@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
@@ -26,6 +26,13 @@ pub use tls::{Served, config};
 
 use self::crowd::Crowd;
 use crate::metrics::Dropped;
+
+/// What the kernel keeps of answers that a client does not read, for each connection: it would
+/// else take megabytes, which count as the pod's memory and which no limit of ours sees.
+const SEND_BUFFER: u32 = 64 << 10;
+
+/// Connections that wait to be taken.
+const BACKLOG: u32 = 1024;
 
 /// What one client, or all together, may take.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +49,9 @@ pub struct Limits {
     /// Bytes of all bodies that are held at the same time, as they come; beyond it the same. The
     /// last quarter is for small ones.
     pub bodies: usize,
+    /// Bytes of all answers that are not sent yet; beyond it pods are left unchanged, which takes
+    /// next to nothing to say.
+    pub answers: usize,
     /// Bytes of one body: 413 beyond it.
     pub body: usize,
     /// Time for a TLS handshake. API servers give up earlier; this is for those who never do.
@@ -66,6 +76,7 @@ impl Default for Limits {
             per_peer: 512,
             in_flight: 512,
             bodies: 32 << 20,
+            answers: 32 << 20,
             // An object of 1.5 MiB in etcd is up to 3 MiB of JSON, twice on an update.
             body: 7 << 20,
             handshake: Duration::from_secs(10),
@@ -97,8 +108,17 @@ pub struct Server {
 
 impl Server {
     /// Binds the address.
-    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket.set_reuseaddr(true)?;
+        // Its connections inherit this.
+        socket.set_send_buffer_size(SEND_BUFFER)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
         Ok(Self { listener })
     }
 
@@ -152,7 +172,6 @@ fn begin(stream: TcpStream, peer: IpAddr, crowd: &Arc<Crowd>, shared: &Arc<conne
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         shared.reviewer.metrics().connections.inc();
-        let seat = Arc::new(seat);
         tokio::select! {
             () = connection::run(stream, &shared, &seat) => {}
             () = seat.wanted() => {}

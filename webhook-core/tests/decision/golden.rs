@@ -82,6 +82,8 @@ fn what_is_no_review_is_an_error_and_never_a_refusal() {
         said(&|it| it["request"]["uid"] = "".into()),
         BadReview::NoUid
     );
+    let long = |it: &mut Value| it["request"]["uid"] = "u".repeat(254).into();
+    assert_eq!(said(&long), BadReview::NoUid, "it would be sent back");
     assert_eq!(
         said(&|it| it["request"]["object"] = Value::Null),
         BadReview::NoObject

@@ -129,7 +129,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     // kube's client takes the process's default.
     let _only_once = CryptoProvider::install_default((*provider).clone());
-    let server = serve::Server::bind(args.listen).await;
+    let server = serve::Server::bind(args.listen);
     let server = server.with_context(|| format!("cannot listen on {}", args.listen))?;
     let admin = admin::Server::bind(args.admin_listen).await;
     let admin = admin.with_context(|| format!("cannot listen on {}", args.admin_listen))?;

@@ -10,9 +10,9 @@ use super::shed;
 use crate::metrics::Refusal;
 
 /// What a body came to.
-pub(super) enum Read<'a> {
+pub(super) enum Read {
     /// All of it, and the room that it takes.
-    Whole(Vec<u8>, Place<'a>),
+    Whole(Vec<u8>, Place),
     /// There is no room for it; its first bytes.
     Prefix(Vec<u8>),
 }
@@ -25,13 +25,13 @@ const STEP: usize = 16 << 10;
 
 /// Reads a body of at most `limits.body` bytes. Without room only its first bytes are kept, but
 /// the rest is read in any case, or the client would never come to read the answer.
-pub(super) async fn read<'a, B>(
+pub(super) async fn read<B>(
     mut body: B,
     limits: &Limits,
-    room: &'a Room,
-    share: &'a Share,
+    room: &Room,
+    share: &Share,
     welcome: bool,
-) -> Result<Read<'a>, Refusal>
+) -> Result<Read, Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -62,15 +62,15 @@ where
     })
 }
 
-struct Kept<'a> {
+struct Kept {
     bytes: Vec<u8>,
     /// None once there was no room.
-    place: Option<Place<'a>>,
+    place: Option<Place>,
     announced: usize,
     reserve: usize,
 }
 
-impl Kept<'_> {
+impl Kept {
     fn add(&mut self, data: &[u8]) {
         if !self.fits(data.len()) {
             self.place = None;

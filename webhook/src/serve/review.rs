@@ -9,11 +9,11 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::body::{Read, read};
-use super::room::{Room, Share};
+use super::room::{Place, Room, Share};
 use super::{Limits, shed};
 use crate::metrics::{Metrics, Refusal};
 use webhook_core::{BadReview, Decision, Doubt, Facts, decide, unchanged};
@@ -36,6 +36,7 @@ type Decide = dyn Fn(&[u8], &Facts) -> Result<Decision, BadReview> + Send + Sync
 pub(super) struct Uses {
     requests: Share,
     bytes: Share,
+    answers: Share,
 }
 
 /// Answers requests with what is known at the moment.
@@ -47,6 +48,8 @@ pub struct Reviewer {
     requests: Room,
     /// Bytes of their bodies.
     bytes: Room,
+    /// Bytes of answers that are not sent yet.
+    answers: Room,
     decide: Box<Decide>,
 }
 
@@ -79,6 +82,7 @@ impl Reviewer {
             limits,
             requests: Room::new(limits.in_flight),
             bytes: Room::new(limits.bodies),
+            answers: Room::new(limits.answers),
             decide,
         }
     }
@@ -92,24 +96,24 @@ impl Reviewer {
     }
 
     /// Answers a request of a client that has so much already.
-    pub(super) async fn answer(
-        &self,
-        request: Request<Incoming>,
-        uses: &Uses,
-    ) -> Response<Full<Bytes>> {
+    pub(super) async fn answer<B>(&self, request: Request<B>, uses: &Uses) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
         let begin = Instant::now();
         let counted = InFlight::begin(&self.metrics.in_flight);
         let answer = self.review(request, uses, begin).await;
         drop(counted);
         match answer {
             Ok(decision) => {
+                let (decision, body) = self.hold(decision, &uses.answers);
                 self.metrics.review(decision.outcome());
                 if !decision.patch().is_empty() {
                     self.metrics
                         .operations
                         .observe(decision.patch_operations() as f64);
                 }
-                let response = json(decision.response());
+                let response = json(body);
                 self.metrics.duration.observe(begin.elapsed().as_secs_f64());
                 response
             }
@@ -118,6 +122,22 @@ impl Reviewer {
                 refusal(refused)
             }
         }
+    }
+
+    /// The bytes to send of a decision, counted until they are sent or their client is gone: no
+    /// client says how soon it reads. What there is no room for says "unchanged" instead.
+    fn hold(&self, decision: Decision, share: &Share) -> (Decision, Bytes) {
+        let bytes = decision.response();
+        if let Some(place) = self.answers.take(bytes.len(), share) {
+            let unsent = Unsent {
+                bytes,
+                _place: place,
+            };
+            return (decision, Bytes::from_owner(unsent));
+        }
+        let shed = decision.unchanged(Doubt::Overload);
+        let bytes = shed.response().into();
+        (shed, bytes)
     }
 
     async fn review<B>(
@@ -209,8 +229,8 @@ fn length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn json(body: Vec<u8>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
+fn json(body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);
     response
@@ -245,6 +265,18 @@ fn refusal(refusal: Refusal) -> Response<Full<Bytes>> {
             .insert(ALLOW, HeaderValue::from_static("POST"));
     }
     response
+}
+
+/// An answer and the room that it takes. Hyper keeps it, uncopied, until the last byte went to TLS.
+struct Unsent {
+    bytes: Vec<u8>,
+    _place: Place,
+}
+
+impl AsRef<[u8]> for Unsent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// Counts a request for as long as it lives: a client that goes away ends it anywhere.

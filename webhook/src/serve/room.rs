@@ -5,21 +5,20 @@
 //! is alone gets most of it; of `n` greedy ones each gets as much as the others, and a newcomer
 //! always finds some.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The places that are free.
-pub(super) struct Room {
-    free: AtomicUsize,
-}
+pub(super) struct Room(Arc<AtomicUsize>);
 
 /// How many one client has of a room.
 #[derive(Debug, Default)]
-pub(super) struct Share(AtomicUsize);
+pub(super) struct Share(Arc<AtomicUsize>);
 
-/// Some that were taken.
-pub(super) struct Place<'a> {
-    room: &'a Room,
-    share: &'a Share,
+/// Some that were taken. It may outlive its room: an answer takes it along.
+pub(super) struct Place {
+    free: Arc<AtomicUsize>,
+    share: Arc<AtomicUsize>,
     taken: usize,
 }
 
@@ -28,44 +27,42 @@ const GREED: usize = 3;
 
 impl Room {
     pub(super) fn new(places: usize) -> Self {
-        Self {
-            free: AtomicUsize::new(places),
-        }
+        Self(Arc::new(AtomicUsize::new(places)))
     }
 
-    pub(super) fn take<'a>(&'a self, wanted: usize, share: &'a Share) -> Option<Place<'a>> {
+    pub(super) fn take(&self, wanted: usize, share: &Share) -> Option<Place> {
         let mut place = Place {
-            room: self,
-            share,
+            free: Arc::clone(&self.0),
+            share: Arc::clone(&share.0),
             taken: 0,
         };
         place.grow(wanted, 0).then_some(place)
     }
 }
 
-impl Place<'_> {
+impl Place {
     /// Takes `more` where `leave` places stay free, and the client has its share; false if not.
     pub(super) fn grow(&mut self, more: usize, leave: usize) -> bool {
-        let has = self.share.0.load(Ordering::Acquire);
+        let has = self.share.load(Ordering::Acquire);
         let less = |free: usize| {
             let fair = has.saturating_add(more) <= free.saturating_mul(GREED);
             let left = free.checked_sub(more).filter(|left| *left >= leave);
             left.filter(|_| fair)
         };
         let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
-        let grown = self.room.free.fetch_update(set, fetch, less).is_ok();
+        let grown = self.free.fetch_update(set, fetch, less).is_ok();
         if grown {
-            self.share.0.fetch_add(more, Ordering::AcqRel);
+            self.share.fetch_add(more, Ordering::AcqRel);
             self.taken += more;
         }
         grown
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.share.0.fetch_sub(self.taken, Ordering::AcqRel);
-        self.room.free.fetch_add(self.taken, Ordering::AcqRel);
+        self.share.fetch_sub(self.taken, Ordering::AcqRel);
+        self.free.fetch_add(self.taken, Ordering::AcqRel);
     }
 }
 
@@ -97,7 +94,7 @@ mod tests {
     }
 
     /// Takes one place after the other until there is none for this client.
-    fn all<'a>(room: &'a Room, share: &'a Share) -> Vec<Place<'a>> {
+    fn all(room: &Room, share: &Share) -> Vec<Place> {
         std::iter::from_fn(|| room.take(1, share)).collect()
     }
 

@@ -8,8 +8,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use prometheus_client::registry::Registry;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
@@ -24,7 +24,7 @@ use super::{Limits, Phase, Reviewer, Served, Server, config};
 use crate::certs::pair::Texts;
 use crate::certs::testing::{NAME, days, names, read, texts};
 use crate::metrics::Metrics;
-use webhook_core::{BadReview, Decision, Facts, Settings, decide};
+use webhook_core::{BadReview, Decision, Facts, NamespaceFacts, Settings, decide};
 
 pub(super) const REVIEW: &str = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1",
     "request":{"uid":"705ab4f5","kind":{"group":"","version":"v1","kind":"Pod"},
@@ -36,7 +36,13 @@ type Decide = Box<dyn Fn(&[u8], &Facts) -> Result<Decision, BadReview> + Send + 
 pub(super) fn reviewer(limits: Limits, decide: Decide) -> (Reviewer, Registry) {
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&mut registry));
-    let facts = Arc::new(ArcSwap::from_pointee(Facts::new(Settings::default())));
+    let opted_in = NamespaceFacts::new([("telemetry.kaos.tools/inject", "enabled")], []);
+    let settings = Settings {
+        endpoint: Some("http://collector:4317".to_owned()),
+        ..Settings::default()
+    };
+    let facts = Facts::new(settings).with_namespace("agents", opted_in);
+    let facts = Arc::new(ArcSwap::from_pointee(facts));
     (Reviewer::deciding(facts, metrics, limits, decide), registry)
 }
 
@@ -63,7 +69,7 @@ pub(super) async fn start(limits: Limits) -> Running {
     served.publish(Arc::new(read(&texts)));
     let tls = config(Arc::clone(&served), provider).unwrap();
     let (reviewer, registry) = reviewer(limits, Box::new(decide));
-    let bound = Server::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let bound = Server::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = bound.address().unwrap();
     let (phase, phases) = watch::channel(Phase::Serving);
     let task = tokio::spawn(bound.serve(tls.into(), Arc::new(reviewer), phases));
@@ -83,7 +89,7 @@ pub(super) fn fresh() -> Texts {
 }
 
 /// Trusts the authorities of `texts`.
-pub(super) fn connector(texts: &[&Texts], alpn: &[u8]) -> TlsConnector {
+pub(super) fn connector(texts: &[&Texts], alpn: &[&[u8]]) -> TlsConnector {
     let mut roots = rustls::RootCertStore::empty();
     for texts in texts {
         for der in CertificateDer::pem_slice_iter(&texts.ca) {
@@ -96,7 +102,7 @@ pub(super) fn connector(texts: &[&Texts], alpn: &[u8]) -> TlsConnector {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![alpn.to_vec()];
+    config.alpn_protocols = alpn.iter().map(|it| it.to_vec()).collect();
     Arc::new(config).into()
 }
 
@@ -120,19 +126,18 @@ pub(super) async fn h1(address: SocketAddr, connector: &TlsConnector) -> std::io
     Ok(sender)
 }
 
-pub(super) async fn h2(
-    address: SocketAddr,
-    connector: &TlsConnector,
-) -> http2::SendRequest<Full<Bytes>> {
-    let stream = TokioIo::new(connect(address, connector).await.unwrap());
-    let handshake = http2::handshake(TokioExecutor::new(), stream);
-    let (sender, connection) = handshake.await.unwrap();
-    tokio::spawn(connection);
-    sender
-}
-
 pub(super) fn review() -> Request<Full<Bytes>> {
     request("POST", "/mutate?timeout=2s", "application/json", REVIEW)
+}
+
+/// A review of a component whose answer takes hundreds of kilobytes.
+pub(super) fn large_review() -> Vec<u8> {
+    let mut review: serde_json::Value = serde_json::from_str(REVIEW).unwrap();
+    let pod = &mut review["request"]["object"];
+    pod["metadata"]["labels"] = serde_json::json!({"telemetry.kaos.tools/component": "mcpserver"});
+    let containers = (0..200).map(|i| serde_json::json!({"name": format!("c{i}")}));
+    pod["spec"]["containers"] = containers.collect();
+    review.to_string().into_bytes()
 }
 
 pub(super) fn request(

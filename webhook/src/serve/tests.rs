@@ -3,31 +3,43 @@ use std::time::Instant;
 
 use http::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
-use super::testing::{answer, connect, connector, fresh, h1, h2, request, review, start, text};
+use super::testing::{
+    answer, connect, connector, fresh, h1, large_review, request, review, start, text,
+};
 use super::*;
 use crate::certs::testing::{names, read};
 
 const H1: &[u8] = b"http/1.1";
 
 #[tokio::test]
-async fn both_versions_of_http_are_answered_on_kept_connections() {
+async fn reviews_are_answered_on_a_kept_connection() {
     let running = start(Limits::default()).await;
     let trust = [&running.texts];
-    let mut sender = h1(running.address, &connector(&trust, H1)).await.unwrap();
-    for _ in 0..3 {
-        sender.ready().await.unwrap();
-        answer(sender.send_request(review()).await.unwrap()).await;
-    }
-    let mut sender = h2(running.address, &connector(&trust, b"h2")).await;
+    let mut sender = h1(running.address, &connector(&trust, &[H1]))
+        .await
+        .unwrap();
     for _ in 0..3 {
         sender.ready().await.unwrap();
         answer(sender.send_request(review()).await.unwrap()).await;
     }
     let text = text(&running.registry);
-    assert!(text.contains("review_duration_seconds_count 6\n"), "{text}");
-    assert!(text.contains("connections 2\n"), "{text}");
+    assert!(text.contains("review_duration_seconds_count 3\n"), "{text}");
+    assert!(text.contains("connections 1\n"), "{text}");
     assert!(text.contains("in_flight 0\n"));
+}
+
+#[tokio::test]
+async fn no_client_gets_http2() {
+    let running = start(Limits::default()).await;
+    let trust = [&running.texts];
+    let both = connector(&trust, &[b"h2", H1]);
+    let stream = connect(running.address, &both).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(H1));
+    let alone = connector(&trust, &[b"h2"]);
+    assert!(connect(running.address, &alone).await.is_err());
 }
 
 #[tokio::test]
@@ -37,7 +49,7 @@ async fn what_is_no_review_gets_an_http_error() {
         ..Limits::default()
     };
     let running = start(limits).await;
-    let connector = connector(&[&running.texts], H1);
+    let connector = connector(&[&running.texts], &[H1]);
     let json = "application/json";
     for (request, status) in [
         (request("POST", "/other", json, ""), 404),
@@ -75,7 +87,7 @@ async fn what_is_no_review_gets_an_http_error() {
 async fn no_handshake_fails_while_certificates_change() {
     let running = start(Limits::default()).await;
     let second = fresh();
-    let connector = connector(&[&running.texts, &second], H1);
+    let connector = connector(&[&running.texts, &second], &[H1]);
     let done = Arc::new(AtomicBool::new(false));
     let count = Arc::new(AtomicU32::new(0));
     let clients: Vec<_> = (0..4)
@@ -118,7 +130,7 @@ async fn no_handshake_fails_while_certificates_change() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_end_fails_no_request_of_clients_that_keep_connections() {
     let running = start(Limits::default()).await;
-    let connector = connector(&[&running.texts], H1);
+    let connector = connector(&[&running.texts], &[H1]);
     let count = Arc::new(AtomicU32::new(0));
     let clients: Vec<_> = (0..4)
         .map(|_| {
@@ -166,26 +178,13 @@ async fn the_end_fails_no_request_of_clients_that_keep_connections() {
 }
 
 #[tokio::test]
-async fn http2_clients_are_told_to_go_when_draining_begins() {
-    let running = start(Limits::default()).await;
-    let mut sender = h2(running.address, &connector(&[&running.texts], b"h2")).await;
-    answer(sender.send_request(review()).await.unwrap()).await;
-    running.phase.send_replace(Phase::Draining);
-    until(|| sender.is_closed()).await;
-    let mut sender = h1(running.address, &connector(&[&running.texts], H1))
-        .await
-        .unwrap();
-    answer(sender.send_request(review()).await.unwrap()).await;
-}
-
-#[tokio::test]
 async fn a_kept_connection_may_be_idle_but_a_head_may_not_dawdle() {
     let limits = Limits {
         head: Duration::from_millis(200),
         ..Limits::default()
     };
     let running = start(limits).await;
-    let connector = connector(&[&running.texts], H1);
+    let connector = connector(&[&running.texts], &[H1]);
     let mut sender = h1(running.address, &connector).await.unwrap();
     answer(sender.send_request(review()).await.unwrap()).await;
     // Three times as long as a head may take.
@@ -220,7 +219,7 @@ async fn an_idle_connection_ends_some_time() {
         ..Limits::default()
     };
     let running = start(limits).await;
-    let mut sender = h1(running.address, &connector(&[&running.texts], H1))
+    let mut sender = h1(running.address, &connector(&[&running.texts], &[H1]))
         .await
         .unwrap();
     answer(sender.send_request(review()).await.unwrap()).await;
@@ -230,7 +229,7 @@ async fn an_idle_connection_ends_some_time() {
 #[tokio::test]
 async fn a_body_that_does_not_come_is_given_up() {
     let running = start(Limits::default()).await;
-    let connector = connector(&[&running.texts], H1);
+    let connector = connector(&[&running.texts], &[H1]);
     let mut stream = connect(running.address, &connector).await.unwrap();
     let head = "POST /mutate?timeout=1s HTTP/1.1\r\nhost: x\r\n\
         content-type: application/json\r\ncontent-length: 100\r\n\r\n{";
@@ -276,7 +275,7 @@ async fn a_connection_over_the_limit_takes_the_place_of_the_one_idle_longest() {
         ..Limits::default()
     };
     let running = start(limits).await;
-    let connector = connector(&[&running.texts], H1);
+    let connector = connector(&[&running.texts], &[H1]);
     let mut first = h1(running.address, &connector).await.unwrap();
     let mut second = h1(running.address, &connector).await.unwrap();
     for sender in [&mut first, &mut second] {
@@ -292,7 +291,7 @@ async fn a_connection_over_the_limit_takes_the_place_of_the_one_idle_longest() {
     }
 }
 
-/// A client of HTTP/1.1 that asks and asks, and reads no answer.
+/// A client that asks and asks, and reads no answer.
 #[tokio::test]
 async fn who_reads_no_answers_is_closed() {
     let limits = Limits {
@@ -300,18 +299,67 @@ async fn who_reads_no_answers_is_closed() {
         ..Limits::default()
     };
     let running = start(limits).await;
-    let connector = connector(&[&running.texts], H1);
-    // A small window: what the kernel holds for a client is not our affair.
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    let stream = socket.connect(running.address).await.unwrap();
-    let name = names()[0].clone();
-    let mut stream = connector.connect(name, stream).await.unwrap();
+    let connector = connector(&[&running.texts], &[H1]);
+    let mut stream = slow_reader(running.address, &connector).await;
     let head = b"GET /mutate HTTP/1.1\r\nhost: x\r\n\r\n".repeat(1000);
     let asking = async { while stream.write_all(&head).await.is_ok() {} };
     let closed = tokio::time::timeout(Duration::from_secs(20), asking).await;
     closed.expect("it is closed");
     until(|| text(&running.registry).contains("connections 0\n")).await;
+}
+
+/// A connection with a small window: what the kernel holds for a client is not our affair.
+async fn slow_reader(address: SocketAddr, connector: &TlsConnector) -> TlsStream<TcpStream> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(address).await.unwrap();
+    let name = names()[0].clone();
+    connector.connect(name, stream).await.unwrap()
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_are_bounded_together() {
+    let limits = Limits {
+        answers: 2 << 20,
+        answer: Duration::from_mins(1),
+        ..Limits::default()
+    };
+    let running = start(limits).await;
+    let connector = connector(&[&running.texts], &[H1]);
+    let overloads = |count: u32| {
+        let line = format!("reviews_total{{result=\"fail_open\",reason=\"overload\"}} {count}\n");
+        text(&running.registry).contains(&line)
+    };
+    let patched = async || {
+        let mut sender = h1(running.address, &connector).await.unwrap();
+        let large = request("POST", "/mutate", "application/json", large_review());
+        let answer = answer(sender.send_request(large).await.unwrap()).await;
+        answer["response"]["patch"].is_string()
+    };
+    assert!(patched().await);
+    let body = large_review();
+    let head = format!(
+        "POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        content-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut readers = Vec::new();
+    for asked in 2..14 {
+        let mut stream = slow_reader(running.address, &connector).await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        readers.push(stream);
+        let count = format!("review_duration_seconds_count {asked}\n");
+        until(|| text(&running.registry).contains(&count)).await;
+    }
+    assert!(
+        !overloads(0),
+        "twelve answers of hundreds of kilobytes are held"
+    );
+    assert!(!patched().await, "there is no room for one more");
+    drop(readers);
+    until(|| text(&running.registry).contains("connections 0\n")).await;
+    assert!(patched().await, "room comes back with the connections");
 }
 
 #[tokio::test]
@@ -321,13 +369,12 @@ async fn connections_that_only_sit_there_make_room() {
         ..Limits::default()
     };
     let running = start(limits).await;
-    let h1_connector = connector(&[&running.texts], H1);
+    let h1_connector = connector(&[&running.texts], &[H1]);
     let mut useful = h1(running.address, &h1_connector).await.unwrap();
     answer(useful.send_request(review()).await.unwrap()).await;
     let mut idle = Vec::new();
-    for alpn in [H1, b"h2"] {
-        let connector = connector(&[&running.texts], alpn);
-        idle.push(connect(running.address, &connector).await.unwrap());
+    for _ in 0..2 {
+        idle.push(connect(running.address, &h1_connector).await.unwrap());
     }
     for _ in 0..2 {
         let mut sender = h1(running.address, &h1_connector).await.unwrap();
@@ -342,29 +389,11 @@ async fn connections_that_only_sit_there_make_room() {
     assert!(text(&running.registry).contains("{reason=\"limit\"} 2\n"));
 }
 
-#[tokio::test]
-async fn an_idle_http2_connection_ends_some_time_and_a_busy_one_does_not() {
-    let limits = Limits {
-        idle: Duration::from_millis(300),
-        ..Limits::default()
-    };
-    let running = start(limits).await;
-    let connector = connector(&[&running.texts], b"h2");
-    let mut sender = h2(running.address, &connector).await;
-    let begin = Instant::now();
-    while begin.elapsed() < limits.idle * 3 {
-        sender.ready().await.unwrap();
-        answer(sender.send_request(review()).await.unwrap()).await;
-        tokio::time::sleep(limits.idle / 10).await;
-    }
-    until(|| sender.is_closed()).await;
-}
-
 /// Whoever only says that much will come holds no room, and not for as long as it likes.
 #[tokio::test]
 async fn announced_bodies_that_do_not_come_take_no_room_from_others() {
     let running = start(Limits::default()).await;
-    let connector = connector(&[&running.texts], H1);
+    let connector = connector(&[&running.texts], &[H1]);
     let mut silent = Vec::new();
     for _ in 0..5 {
         let mut stream = connect(running.address, &connector).await.unwrap();

@@ -44,7 +44,9 @@ pub fn config(
         .with_protocol_versions(rustls::DEFAULT_VERSIONS)?
         .with_no_client_auth()
         .with_cert_resolver(served);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // API servers ask for nothing else. Answers of HTTP/2 wait for windows that clients open when
+    // they like, many on one connection: what limits those of HTTP/1.1 would not hold them.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     // API servers keep connections, not sessions: remembering these would be memory for nothing.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
