@@ -27,7 +27,49 @@ impl<'a> Levels<'a> {
         own: Option<Protocol>,
         warnings: &mut Warnings,
     ) -> Option<Chosen<'a>> {
-        let mut refused = Vec::new();
+        let mut first = Warnings::default();
+        let chosen = self.endpoint_without(&[], component, own, &mut first);
+        let lone = self.lone_protocols();
+        if chosen.is_none() {
+            // Not the endpoints are wrong, if they are right without a wish that has none.
+            for count in 1..=lone.len() {
+                let mut found = Warnings::default();
+                for level in &lone[..count] {
+                    let name = names::PROTOCOL;
+                    found.push(format!("{level} {name} fits no endpoint: not used"));
+                }
+                let chosen = self.endpoint_without(&lone[..count], component, own, &mut found);
+                if chosen.is_some() {
+                    warnings.append(found);
+                    return chosen;
+                }
+            }
+        }
+        warnings.append(first);
+        chosen
+    }
+
+    /// Where annotations wish for a protocol, but for no endpoint to go with it; closest first.
+    fn lone_protocols(self) -> Vec<Level> {
+        let known = |wish: &From<&str>| Protocol::parse(wish.value).is_some();
+        let wishes = self.annotations(names::PROTOCOL).filter(known);
+        let alone = |level: &Level| {
+            !self
+                .annotations(names::ENDPOINT)
+                .any(|it| it.level == *level)
+        };
+        wishes.map(|it| it.level).filter(alone).collect()
+    }
+
+    /// The same without the protocols that annotations of the `ignored` levels wish for.
+    fn endpoint_without(
+        self,
+        ignored: &[Level],
+        component: &Component<'_>,
+        own: Option<Protocol>,
+        warnings: &mut Warnings,
+    ) -> Option<Chosen<'a>> {
+        let mut refused = ignored.to_vec();
         for wish in self.endpoints() {
             let protocol = match own {
                 // An SDK that cannot but speak gRPC does not read what the variable says.

@@ -21,6 +21,12 @@ impl Warnings {
         }
     }
 
+    pub(crate) fn append(&mut self, other: Self) {
+        for line in other.0 {
+            self.push(line);
+        }
+    }
+
     pub(crate) fn into_lines(self) -> Vec<String> {
         self.0
     }

@@ -8,7 +8,8 @@ use webhook_core::{ComponentFacts, Decision, Facts, Kind, NamespaceFacts, Outcom
 /// The endpoint that is known to drop prompts.
 pub(crate) const KNOWN: &str = "http://collector.telemetry:4317";
 
-/// Namespaces `agents` (opted in), `tenant` (with annotations of its own) and `plain`; of agents
+/// Namespaces `agents` (opted in), `tenant` (with annotations of its own), `lone` (with a protocol,
+/// but no endpoint to go with it) and `plain`; of agents
 /// `quiet` is off and `loud` has an endpoint of its own.
 pub(crate) fn facts() -> Facts {
     let settings = Settings {
@@ -29,6 +30,7 @@ pub(crate) fn facts() -> Facts {
         ("telemetry.kaos.tools/log-level", "loud"),
         ("telemetry.kaos.tools/capture-content", "true"),
     ];
+    let lone = [("telemetry.kaos.tools/protocol", "http/protobuf")];
     let of = |telemetry: Value| {
         ComponentFacts::from_spec(Kind::Agent, &json!({"config": {"telemetry": telemetry}}))
     };
@@ -36,6 +38,7 @@ pub(crate) fn facts() -> Facts {
     Facts::new(settings)
         .with_namespace("agents", NamespaceFacts::new(opted_in, []))
         .with_namespace("tenant", NamespaceFacts::new(opted_in, tenant))
+        .with_namespace("lone", NamespaceFacts::new(opted_in, lone))
         .with_namespace("plain", NamespaceFacts::new([], []))
         .with_component(
             Kind::Agent,
