@@ -62,6 +62,9 @@ pub fn decide(body: &[u8], facts: &Facts) -> Result<Decision, BadReview> {
     if body.len() > MAX_POD_BYTES {
         return without_a_pod(body, Doubt::PodTooLarge);
     }
+    if review::entries::are_too_many(body) {
+        return without_a_pod(body, Doubt::UnreadablePod);
+    }
     let Ok(request) = review::request::<Pod<'_>>(body) else {
         return without_a_pod(body, Doubt::UnreadablePod);
     };
@@ -129,7 +132,7 @@ impl Decision {
         };
         // A second call that finds all done has nothing new to say.
         let first = !patch.is_empty() || pod.annotation(names::STATUS).is_none();
-        if first && plan.component.is_some() {
+        if first && (plan.component.is_some() || !plan.warnings.lines().is_empty()) {
             self.tell(&plan.warnings);
         }
         self.audit
@@ -147,7 +150,9 @@ impl Decision {
     fn tell(&mut self, found: &Warnings) {
         let mut all = Warnings::default();
         if let Outcome::Marked(reason) | Outcome::Unchanged(reason) = self.outcome {
-            if !reason.is_worth_a_warning() {
+            // Of what is no component, there is something to say only of a label that says it is.
+            let said = reason == Reason::NotAComponent && !found.lines().is_empty();
+            if !said && !reason.is_worth_a_warning() {
                 return;
             }
             all.push(format!("kaos-telemetry: nothing injected: {reason}"));

@@ -1,5 +1,6 @@
 //! Reads an `AdmissionReview` as it came, borrowing from its bytes.
 
+pub(crate) mod entries;
 mod list;
 pub(crate) mod pod;
 mod text;

@@ -171,11 +171,11 @@ fn expected(shape: Shape, namespace: &str, pod: &str, own: &[Value]) -> Result<V
     };
     let (mut first, mut last) = (Vec::new(), Vec::new());
     for variable in rows(kind)? {
-        let others = match shape {
-            Shape::ForeignAgent => "LOG_LEVEL",
-            _ => "OTEL_TRACES_EXPORTER",
+        let others: &[_] = match shape {
+            Shape::ForeignAgent => &["LOG_LEVEL", "OTEL_SDK_DISABLED"],
+            _ => &["OTEL_TRACES_EXPORTER"],
         };
-        if variable == others {
+        if others.contains(&variable) {
             continue;
         }
         match field(variable) {

@@ -41,8 +41,8 @@ pub(crate) enum Sdk {
 /// What made a pod, as far as the pod itself tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Workload<'a> {
-    /// Name of its resource attribute.
-    pub(crate) attribute: &'static str,
+    /// Name of its resource attribute; none where no convention has one.
+    pub(crate) attribute: Option<&'static str>,
     pub(crate) name: &'a str,
 }
 
@@ -147,24 +147,26 @@ impl<'a> Workload<'a> {
         let name = &*owner.name;
         let (attribute, name) = match &*owner.kind {
             "ReplicaSet" => {
-                let hash = pod.label("pod-template-hash");
-                let bare = hash.and_then(|hash| name.strip_suffix(hash)?.strip_suffix('-'));
-                match bare {
-                    Some(deployment) => ("k8s.deployment.name", deployment),
-                    None => ("k8s.replicaset.name", name),
+                let bare = |label| name.strip_suffix(pod.label(label)?)?.strip_suffix('-');
+                if let Some(deployment) = bare("pod-template-hash") {
+                    (Some("k8s.deployment.name"), deployment)
+                } else if let Some(rollout) = bare("rollouts-pod-template-hash") {
+                    (None, rollout)
+                } else {
+                    (Some("k8s.replicaset.name"), name)
                 }
             }
-            "StatefulSet" => ("k8s.statefulset.name", name),
-            "DaemonSet" => ("k8s.daemonset.name", name),
+            "StatefulSet" => (Some("k8s.statefulset.name"), name),
+            "DaemonSet" => (Some("k8s.daemonset.name"), name),
             "Job" => match name.rsplit_once('-') {
                 // A CronJob names its jobs by the minute.
                 Some((cron, minute))
                     if (8..=10).contains(&minute.len())
                         && minute.bytes().all(|byte| byte.is_ascii_digit()) =>
                 {
-                    ("k8s.cronjob.name", cron)
+                    (Some("k8s.cronjob.name"), cron)
                 }
-                _ => ("k8s.job.name", name),
+                _ => (Some("k8s.job.name"), name),
             },
             _ => return None,
         };

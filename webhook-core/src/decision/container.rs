@@ -285,8 +285,10 @@ impl<'s> Work<'s, '_> {
             }
         }
         all.add("k8s.container.name", text(&self.container.name));
-        if let Some(workload) = component.workload {
-            all.add(workload.attribute, text(workload.name));
+        if let Some(workload) = component.workload
+            && let Some(attribute) = workload.attribute
+        {
+            all.add(attribute, text(workload.name));
         }
         for (key, value) in &levels.settings.resource_attributes {
             all.add(key, text(value));

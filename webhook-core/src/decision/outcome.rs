@@ -140,14 +140,14 @@ impl Reason {
         }
     }
 
-    /// True if the user may wonder: not where nothing was asked for, or all is as wished.
+    /// True if the user may wonder: not where nothing was asked for, or all is as wished. API
+    /// servers ask for opted-in namespaces only, so one that is not is one whose label is news.
     pub(crate) const fn is_worth_a_warning(self) -> bool {
         !matches!(
             self,
             Self::NotAPodsCreation
                 | Self::MirrorPod
                 | Self::ExcludedNamespace
-                | Self::NamespaceNotOptedIn
                 | Self::NotAComponent
                 | Self::OptedOut
                 | Self::Complete

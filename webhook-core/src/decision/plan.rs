@@ -64,6 +64,15 @@ impl<'a> Plan<'a> {
         let settings = facts.settings();
         let component = Component::of(pod);
         self.component.clone_from(&component);
+        if pod
+            .label(names::COMPONENT)
+            .is_some_and(|it| Kind::parse(it).is_none())
+        {
+            self.warnings.push(format!(
+                "label {} is none of agent, mcpserver, modelapi, memorystore and llm-server: not used",
+                names::COMPONENT
+            ));
+        }
         let (component, wanted) = eligible(pod, namespace, component, facts)?;
         let levels = Levels {
             pod,

@@ -101,12 +101,15 @@ pub(crate) const ROWS: [Row; 22] = [
     field(POD_NAME, "metadata.name", "the pod's name"),
     field(POD_UID, "metadata.uid", "the pod's uid"),
     field(NODE_NAME, "spec.nodeName", "the node's name"),
-    row(
-        SDK_DISABLED,
-        SERVERS,
-        "`false`; not beside an `envFrom` that may say otherwise",
-        "kind",
-    ),
+    Row {
+        only_kaos: true,
+        ..row(
+            SDK_DISABLED,
+            SERVERS,
+            "`false`, of KAOS components only; not beside an `envFrom` that may say otherwise",
+            "kind",
+        )
+    },
     row(
         SERVICE_NAME,
         ALL,

@@ -45,7 +45,7 @@ unsafe impl GlobalAlloc for Counting {
 /// Far above what any review may take, unoptimised and on a busy machine; what these bodies once
 /// took is minutes and gigabytes.
 const TIME: Duration = Duration::from_secs(10);
-const MEMORY: isize = 64 << 20;
+const MEMORY: isize = 16 << 20;
 
 fn review(annotations: &Value, containers: &str) -> Vec<u8> {
     review_in("agents", annotations, containers)
@@ -167,6 +167,24 @@ fn a_pod_of_too_many_parts_is_left_alone() {
         (0..1025).map(|i| (format!("a{i}"), "".into())).collect();
     let many = bounded(&review(&annotations.into(), "{}"));
     assert_eq!(many.outcome(), unreadable);
+}
+
+/// All that fits into a body: each list within its limit, and each container.
+#[test]
+fn lists_are_bounded_together_too() {
+    let entries = |each: usize| {
+        let env = vec!["{}"; each].join(",");
+        let all: Vec<_> = (0..250)
+            .map(|i| format!(r#"{{"name":"c{i}","env":[{env}]}}"#))
+            .collect();
+        let all = all.join(",");
+        let both = format!(r#"{all}],"initContainers":[{all}"#);
+        bounded(&review(&json!({}), &both)).outcome()
+    };
+    assert_eq!(entries(32), Outcome::Patched);
+    let unreadable = Outcome::FailOpen(Doubt::UnreadablePod);
+    assert_eq!(entries(33), unreadable);
+    assert_eq!(entries(1000), unreadable);
 }
 
 #[test]

@@ -98,6 +98,8 @@ Field by field, the closest level that says something stands:
 A value that cannot be right is warned of, and the next level is used.
 An endpoint needs `http://` or `https://`, and a port that is not the other protocol's (4317 is
 gRPC's, 4318 HTTP's). A refused endpoint takes the protocol of its level with it.
+A protocol of an annotation that came without an endpoint, and with which no endpoint can be right,
+is the value that cannot be right.
 The SDK of KAOS's own agents and memory stores speaks gRPC, whatever its variables say: an endpoint
 that wants `http/protobuf` is refused for them.
 
@@ -157,7 +159,9 @@ An annotation of more than 4 KiB or 128 items is ignored, with a warning; one of
 something out (`containers`, `exclude-containers`, `never-inject`) leaves the pod as it is.
 A variable that would have more than 32 KiB is not written, and an `OTEL_RESOURCE_ATTRIBUTES` of the
 container's own with more than 16 KiB is left alone.
-A pod of more than 256 containers, or of lists with more than 1024 entries, stays as it is.
+A pod of more than 256 containers, of lists with more than 1024 entries, or of more than 16 384 in
+all its containers' lists together, stays as it is. So does one whose review has, or with the patch
+would have, more than 1.56 MB: etcd takes no more.
 
 ## Annotations
 
