@@ -50,6 +50,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NamespaceFacts {
     opted_in: bool,
+    excluded: bool,
     annotations: BTreeMap<&'static str, String>,
 }
 
@@ -240,14 +241,31 @@ impl NamespaceFacts {
             opted_in: labels
                 .into_iter()
                 .any(|label| label == (names::INJECT, "enabled")),
+            excluded: false,
             annotations: kept.collect(),
         }
     }
 
-    /// True if the namespace has the label that opts it in.
+    /// The same of a namespace that API servers never ask about, whatever its labels say.
+    #[must_use]
+    pub fn excluded(self) -> Self {
+        Self {
+            opted_in: false,
+            excluded: true,
+            ..self
+        }
+    }
+
+    /// True if the namespace has the label that opts it in, and is not excluded.
     #[must_use]
     pub fn opted_in(&self) -> bool {
         self.opted_in
+    }
+
+    /// True if API servers never ask about it.
+    #[must_use]
+    pub fn is_excluded(&self) -> bool {
+        self.excluded
     }
 
     /// The value of one of [`crate::names::ANNOTATIONS`].

@@ -10,6 +10,9 @@ use crate::reconcile::TICKET;
 use crate::serve::{PATH, TIMEOUT_SECONDS};
 use webhook_core::names;
 
+/// The webhook's own namespace if nobody says so.
+pub const HOME: &str = "kaos-telemetry";
+
 /// The name of all objects.
 pub const NAME: &str = "kaos-webhook";
 
@@ -227,7 +230,8 @@ const CONTROL_PLANE: &str = "control-plane";
 const MANAGED_BY: &str = "kubernetes.azure.com/managedby";
 
 /// Whether the configuration excludes a namespace, opted in or not. `home` is the webhook's own.
-pub(crate) fn excludes(name: &str, labels: &BTreeMap<String, String>, home: &str) -> bool {
+#[must_use]
+pub fn excludes(name: &str, labels: &BTreeMap<String, String>, home: &str) -> bool {
     SYSTEM.contains(&name)
         || name == home
         || labels.contains_key(CONTROL_PLANE)

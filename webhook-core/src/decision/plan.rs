@@ -236,6 +236,7 @@ fn eligible<'a>(
     match facts.namespace(namespace) {
         None => Err(WhyNot::Doubt(Doubt::UnknownNamespace)),
         Some(wanted) if wanted.opted_in() => Ok((component, wanted)),
+        Some(known) if known.is_excluded() => stop(Reason::ExcludedNamespace),
         Some(_) => stop(Reason::NamespaceNotOptedIn),
     }
 }

@@ -4,7 +4,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kaos_webhook::manifest::{HOME, excludes};
 use kaos_webhook::watch::settings::KEY;
 use webhook_core::{
     Facts, Settings, SettingsError, component_from_text, explain, namespace_from_text,
@@ -42,8 +43,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         ),
     };
     for path in &args.namespace_file {
-        let (name, namespace) = namespace_from_text(&text_of(path)?)
+        let text = text_of(path)?;
+        let (name, mut namespace) = namespace_from_text(&text)
             .with_context(|| format!("cannot read {}", path.display()))?;
+        let labels = serde_norway::from_str::<Namespace>(&text).ok();
+        let labels = labels.and_then(|it| it.metadata.labels).unwrap_or_default();
+        if excludes(&name, &labels, HOME) {
+            namespace = namespace.excluded();
+        }
         facts = facts.with_namespace(&name, namespace);
     }
     for path in &args.resource_file {

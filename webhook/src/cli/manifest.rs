@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use kaos_webhook::manifest::{Options, Target, all};
+use kaos_webhook::manifest::{HOME, Options, Target, all};
 
 /// Options of `manifest`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Where the webhook runs
-    #[arg(long, value_name = "NAME", default_value = "kaos-telemetry")]
+    #[arg(long, value_name = "NAME", default_value = HOME)]
     namespace: String,
     /// Call this URL instead of a Service: for a webhook that runs outside of the cluster
     #[arg(long, value_name = "URL")]

@@ -47,8 +47,7 @@ pub(super) fn trim(
 ) -> (String, NamespaceFacts) {
     let pair = |(key, value): (&'_ String, &'_ String)| (key.clone(), value.clone());
     let excluded = manifest::excludes(&namespace.name_any(), namespace.labels(), home);
-    let labels = namespace.labels().iter().filter(|_| !excluded);
-    let labels: Vec<_> = labels.map(pair).collect();
+    let labels: Vec<_> = namespace.labels().iter().map(pair).collect();
     let annotations: Vec<_> = namespace.annotations().iter().map(pair).collect();
     let facts = NamespaceFacts::new(
         labels
@@ -58,6 +57,7 @@ pub(super) fn trim(
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str())),
     );
+    let facts = if excluded { facts.excluded() } else { facts };
     (namespace.name_any(), facts)
 }
 

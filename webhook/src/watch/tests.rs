@@ -206,5 +206,6 @@ fn what_the_configuration_excludes_is_not_opted_in() {
         let namespace = serde_json::from_value(namespace).unwrap();
         let (_, facts) = namespaces::trim(&namespace, "home");
         assert_eq!(facts.opted_in(), opted_in, "{name} {label:?}");
+        assert_eq!(facts.is_excluded(), !opted_in, "{name} {label:?}");
     }
 }

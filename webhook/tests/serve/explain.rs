@@ -91,3 +91,31 @@ fn the_configuration_may_be_the_config_map_and_what_is_not_given_is_said() {
         "{said}"
     );
 }
+
+/// Labels that keep API servers from asking outweigh the one that opts in.
+#[test]
+fn a_namespace_that_the_webhook_is_never_asked_about_is_excluded() {
+    for (name, label) in [
+        ("agents", "control-plane: \"\""),
+        ("agents", "kubernetes.azure.com/managedby: aks"),
+        ("kube-system", "a: b"),
+    ] {
+        let pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: echo\n  namespace: NAME\n  \
+            labels: {app: agent, agent: echo}\nspec:\n  containers: [{name: agent}]\n";
+        let namespace = format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {name}\n  labels:\n    \
+            telemetry.kaos.tools/inject: enabled\n    {label}\n"
+        );
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let pods = folder.join("excluded-pod.yaml");
+        let namespaces = folder.join("excluded-namespace.yaml");
+        fs::write(&pods, pod.replace("NAME", name)).unwrap();
+        fs::write(&namespaces, namespace).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kaos-webhook"));
+        command.arg("explain").arg("-f").arg(&pods);
+        command.arg("--namespace-file").arg(&namespaces);
+        let output = command.env_clear().output().unwrap();
+        let excluded = "Nothing injected: the configuration excludes this namespace.";
+        assert_eq!(reason(&output.stdout), excluded, "{name} {label}");
+    }
+}
