@@ -49,22 +49,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Every program on every kernel whose programs may loop, and one conversation on each socket tap.
+/// Every program on every kernel, and one conversation on each socket tap.
 pub(crate) fn quick() -> Result<Outcome> {
     if let Some(why) = not_here() {
         return Ok(Outcome::skipped(why));
     }
-    let (quick, slow) = kernels::by_loops();
-    let outcome = on_kernels(&Args {
-        kernels: quick,
+    on_kernels(&Args {
         parts: Parts::quick(),
-        write: None,
-    })?;
-    Ok(slow.into_iter().fold(outcome, |outcome, name| {
-        outcome.and(Outcome::skipped(format!(
-            "kernel {name}: without loops an emulated verifier takes minutes; `cargo xtask vm {name}`"
-        )))
-    }))
+        ..Args::default()
+    })
 }
 
 /// Why no virtual machine can be had here, if none can.

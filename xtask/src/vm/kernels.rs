@@ -60,13 +60,6 @@ pub(super) fn choose(names: &[String]) -> Result<Vec<Kernel>> {
     Ok(KERNELS.into_iter().filter(wanted).collect())
 }
 
-/// The names of those whose programs may loop, and of those whose may not.
-pub(super) fn by_loops() -> (Vec<String>, Vec<String>) {
-    let (with, without): (Vec<Kernel>, Vec<_>) = KERNELS.into_iter().partition(Kernel::has_loops);
-    let names = |kernels: Vec<Kernel>| kernels.iter().map(|it| it.name.to_owned()).collect();
-    (names(with), names(without))
-}
-
 impl Kernel {
     /// What the command line calls it.
     pub(super) const fn name(&self) -> &'static str {
