@@ -27,6 +27,10 @@ pub(crate) struct Args {
     /// Name the steps and end.
     #[arg(long)]
     list: bool,
+    /// Build what the later steps run, and end: a run of all steps has this done beside its first
+    /// ones.
+    #[arg(long, hide = true)]
+    build_ahead: bool,
     /// How long each fuzz target runs, in seconds [default: 10; 30 for the webhook's decision].
     #[arg(long, value_name = "SECONDS")]
     fuzz_seconds: Option<u32>,
@@ -61,6 +65,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             println!("{name:<14}{about}");
         }
         return Ok(());
+    }
+    if args.build_ahead {
+        return ahead::build();
     }
     let chosen = choose(args)?;
     let done = perform_all(&chosen, args);

@@ -1,11 +1,12 @@
-//! Third parties' long builds, begun while the first steps run: the linker and single large crates
-//! leave a processor idle for minutes.
+//! Long builds, begun while the first steps run: the linker and single large crates leave a
+//! processor idle for minutes.
 
 use std::fs::File;
 use std::process::{Child, Stdio};
 
 use anyhow::Context as _;
 
+use super::{fuzz, system};
 use crate::cmd::command;
 use crate::paths;
 
@@ -19,53 +20,66 @@ const PEERS: [&str; 6] = [
     "helm",
 ];
 
-/// The builds; none is begun any more once this is dropped.
+/// The builds; none goes on once this is dropped.
 pub(super) struct Ahead {
-    child: Option<Child>,
+    children: Vec<Child>,
 }
 
 impl Ahead {
     /// Nothing is built ahead.
     pub(super) const fn nothing() -> Self {
-        Self { child: None }
+        Self {
+            children: Vec::new(),
+        }
     }
 
     /// Begins, with the lowest priority. What fails here fails again, and is told, in the step that
     /// wants it.
     pub(super) fn start() -> anyhow::Result<Self> {
-        let log = paths::target_dir().join("ahead.log");
+        let mut ahead = Self::nothing();
+        ahead.begin("ahead.log", &[&["peers", "install"], &PEERS[..]].concat())?;
+        ahead.begin("ahead-ours.log", &["test", "--build-ahead"])?;
+        Ok(ahead)
+    }
+
+    fn begin(&mut self, log: &str, args: &[&str]) -> anyhow::Result<()> {
+        let log = paths::target_dir().join(log);
         let to = File::create(&log).with_context(|| format!("cannot make {}", log.display()))?;
-        let mut install = command("nice");
-        install
+        let mut child = command("nice");
+        child
             .args(["-n", "19"])
             .arg(paths::ourselves()?)
-            .args(["peers", "install"])
-            .args(PEERS)
+            .args(args)
             .stdout(Stdio::from(to.try_clone().context("cannot share a file")?))
             .stderr(Stdio::from(to));
-        let child = install.spawn().context("cannot run nice")?;
-        println!(
-            "third parties' programs are built ahead; see {}",
-            log.display()
-        );
-        Ok(Self { child: Some(child) })
+        self.children
+            .push(child.spawn().context("cannot run nice")?);
+        println!("built ahead: {}; see {}", args.join(" "), log.display());
+        Ok(())
     }
 
     /// Waits for the end: nothing is to run beside what is measured.
     pub(super) fn wait(&mut self) {
-        if let Some(mut child) = self.child.take() {
+        for mut child in self.children.drain(..) {
             if !matches!(child.try_wait(), Ok(Some(_))) {
-                println!("waiting for third parties' programs");
+                println!("waiting for what is built ahead");
             }
-            // Whatever came of it: who wants a program installs it if it is not there.
+            // Whatever came of it: who wants a program builds it if it is not there.
             drop(child.wait());
         }
     }
 }
 
+/// Builds our programs that later steps run, in the order in which they do.
+pub(super) fn build() -> anyhow::Result<()> {
+    fuzz::build()?;
+    system::e2e_and_webhook()?;
+    Ok(())
+}
+
 impl Drop for Ahead {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
+        for mut child in self.children.drain(..) {
             // It may have ended.
             drop(child.kill());
             drop(child.wait());

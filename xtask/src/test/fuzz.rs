@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -39,20 +39,26 @@ const FLAGS: [&str; 8] = [
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let package = paths::root().join("fuzz");
     let targets = chosen(targets(&package)?, &args.fuzz_target)?;
-    let build_dir = paths::target_dir().join("fuzz");
-    let mut build = cargo();
-    build
-        .args(["build", "--release", "--target", TARGET])
-        .current_dir(&package)
-        .env("CARGO_TARGET_DIR", &build_dir)
-        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
-    run_command(&mut build).context("the fuzz targets do not build")?;
+    let programs = build()?;
     let one = |target: &str| {
-        let binary = build_dir.join(TARGET).join("release").join(target);
+        let binary = programs.join(target);
         let seconds = args.fuzz_seconds.unwrap_or(usual_seconds(target));
         fuzz(&package, target, &binary, seconds)
     };
     side_by_side(targets, one)
+}
+
+/// Builds the targets, and says where their programs are.
+pub(super) fn build() -> anyhow::Result<PathBuf> {
+    let build_dir = paths::target_dir().join("fuzz");
+    let mut build = cargo();
+    build
+        .args(["build", "--release", "--target", TARGET])
+        .current_dir(paths::root().join("fuzz"))
+        .env("CARGO_TARGET_DIR", &build_dir)
+        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
+    run_command(&mut build).context("the fuzz targets do not build")?;
+    Ok(build_dir.join(TARGET).join("release"))
 }
 
 /// Each target has one thread, so there are as many at once as processors.

@@ -183,7 +183,7 @@ fn no_cluster() -> Option<String> {
 }
 
 /// Builds the webhook as it is shipped, and what holds it against real parts; says where that is.
-fn e2e_and_webhook() -> anyhow::Result<PathBuf> {
+pub(super) fn e2e_and_webhook() -> anyhow::Result<PathBuf> {
     let mut build = cargo();
     build.args(["build", "--release", "--package", "kaos-webhook"]);
     run_command(&mut limited(&build, Duration::from_mins(20)))?;
