@@ -1,5 +1,7 @@
 //! How connections end, and are told of late.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::*;
 
 #[test]
@@ -32,8 +34,25 @@ fn answered_and_reset(rig: &mut Rig) -> (TcpStream, &'static [u8]) {
     let local = port(&server);
     drop(server);
     rig.seen(local, |s| s.events.iter().any(|e| e.0 == Kind::Closed));
+    wait_for_hangup(&client);
     (client, ANSWER)
 }
+
+/// The reset has come: whoever closes now is not the one that ended it.
+fn wait_for_hangup(socket: &TcpStream) {
+    let until = Instant::now() + PATIENCE;
+    let mut socket = [PollFd::new(socket, PollFlags::empty())];
+    while !socket[0].revents().contains(PollFlags::HUP) {
+        assert!(Instant::now() < until, "no reset");
+        poll(&mut socket, Some(&TICK)).unwrap();
+    }
+}
+
+/// How long a wait is before the deadline is looked at.
+const TICK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 20_000_000,
+};
 
 #[test]
 fn what_was_unread_at_a_reset_comes_before_the_end() {
