@@ -42,7 +42,7 @@ const MEMORY: f64 = 30.0;
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     // How soon an answer comes: both where the kernel puts them, as on any node. Bound to one
     // processor of a virtual machine, each pause of that processor would be one of the webhook.
-    let (server, mut load) = under_load(args, false, Some(args.rate))?;
+    let (server, load) = under_load(args, false, Some(args.rate))?;
     let mut p99 = Vec::new();
     for _ in 0..args.windows.max(1) {
         p99.push(measured(&server, &load)?.percentile(99.0) * 1e3);
@@ -56,8 +56,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let steady = server.peak_mib()?;
     drop(server);
     // What an answer costs: one processor for the webhook, another one for those who ask.
-    let server;
-    (server, load) = under_load(args, true, None)?;
+    let (server, load) = under_load(args, true, None)?;
     measured(&server, &load)?;
     println!(
         "RSS at its highest: {:.1} MiB (goal {MEMORY})",

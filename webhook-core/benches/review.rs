@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
-use webhook_core::{Facts, NamespaceFacts, Outcome, Settings, decide};
+use webhook_core::{Doubt, Facts, NamespaceFacts, Outcome, Settings, decide};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
@@ -46,10 +46,14 @@ fn main() {
     let body = review(containers, env, unknown);
     let facts = facts();
     let decision = decide(&body, &facts).expect("the review is one");
-    assert_eq!(
-        decision.outcome(),
-        Outcome::Patched,
-        "the pod gets its variables"
+    let outcome = decision.outcome();
+    assert!(
+        // The largest pod of the grid would be more than etcd takes with them.
+        matches!(
+            outcome,
+            Outcome::Patched | Outcome::FailOpen(Doubt::PodTooLarge)
+        ),
+        "the pod gets its variables: {outcome:?}"
     );
     answer(&body, &facts);
     let allocated = (

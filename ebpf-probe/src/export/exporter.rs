@@ -120,8 +120,8 @@ impl Exporter {
         calls.add(1);
     }
 
-    /// Queues a span for export if its trace is sampled and nobody else has it, and measures it unless that was done
-    /// when its call ended. Never blocks.
+    /// Queues a span for export if its trace is sampled and nobody else has it, and measures it
+    /// unless that was done when its call ended. Never blocks.
     pub(crate) fn record(&self, span: &Arc<Span>) {
         if !span.late {
             self.measure(span);

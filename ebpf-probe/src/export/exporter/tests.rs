@@ -281,36 +281,32 @@ async fn a_batch_that_is_too_large_goes_in_parts_and_a_span_alone_is_dropped() {
     }
 }
 
-#[tokio::test]
-async fn a_span_that_is_left_to_the_sdk_is_measured_but_not_exported() {
+/// Whether this span is counted there and measured, and only the one after it is exported.
+async fn is_measured_only(span: Span, counter: &str) {
     let mut collector = Collector::start(false).await;
     let running = start(collector.address, false, &[]);
-    let mut span = chat();
-    span.left = true;
     running.exporter.record(&Arc::new(span));
-    running.record("ours");
-    assert_eq!(collector.next().await.names(), ["ours"]);
+    running.record("exported");
+    assert_eq!(collector.next().await.names(), ["exported"]);
     let text = running.exporter.scrape()();
-    assert!(text.contains("kaos_probe_spans_left_to_sdk_total 1"));
+    assert!(text.contains(&format!("{counter} 1")));
     let count = "gen_ai_client_operation_duration_seconds_count";
     let line = text.lines().find(|line| line.starts_with(count)).unwrap();
     assert!(line.ends_with(" 2"), "{line}");
 }
 
 #[tokio::test]
+async fn a_span_that_is_left_to_the_sdk_is_measured_but_not_exported() {
+    let mut span = chat();
+    span.left = true;
+    is_measured_only(span, "kaos_probe_spans_left_to_sdk_total").await;
+}
+
+#[tokio::test]
 async fn an_unsampled_span_is_measured_but_not_exported() {
-    let mut collector = Collector::start(false).await;
-    let running = start(collector.address, false, &[]);
     let mut span = chat();
     span.flags = 0;
-    running.exporter.record(&Arc::new(span));
-    running.record("sampled");
-    assert_eq!(collector.next().await.names(), ["sampled"]);
-    let text = running.exporter.scrape()();
-    assert!(text.contains("kaos_probe_spans_unsampled_total 1"));
-    let count = "gen_ai_client_operation_duration_seconds_count";
-    let line = text.lines().find(|line| line.starts_with(count)).unwrap();
-    assert!(line.ends_with(" 2"), "{line}");
+    is_measured_only(span, "kaos_probe_spans_unsampled_total").await;
 }
 
 #[tokio::test]
